@@ -1,0 +1,166 @@
+"""The data plane: which paths the edge answers itself, and how a channel is published to and subscribed to."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from gateway.auth import check_host, check_origin
+from gateway.edge.echo import Echo
+from gateway.edge.request import Answer, Handler, Request, Response, Stream, WebSocket
+from gateway.hub.encoding import WEBSOCKET, WEBSOCKET_RAW
+from gateway.ingest import Append, Ingest, committed
+from gateway.negotiation import HTTP11, encoding_of, since_of
+from gateway.registrar import Registrar
+from gateway.settings import NodeSettings
+from gateway.subscriptions import Subscriptions
+from skyhooks.channel import ACCOUNTS, TASKS, channel_name, namespace_of
+from skyhooks.errors import Refused, StoreUnavailable
+from skyhooks.publication import Draft
+from skyhooks.signature import Secret, verify
+from skyhooks.webhook import compact, publication_name
+
+HOOKS = "/hooks"
+CHANNELS = "/channels/"
+
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
+
+PUBLISHED_AS_JSON = ("", "application/json", "application/x-www-form-urlencoded")
+"""Content types whose body is read as JSON; the last one is what curl sends unless told otherwise."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The answer to a publication: ``stored``, ``duplicate`` or (without a log) ``sent``, where it stands, and how many
+    subscribers the channel has on this node.
+    """
+
+    status: Literal["stored", "duplicate", "sent"]
+    id: str
+    channel: str
+    position: str
+    notified: int
+
+
+class DataPlane:
+    """Finds the handler of a request: `DataPlane` itself is what the edge calls.
+
+    `durable` are the namespaces with a log. `verify_with` are the secrets, empty on an open node. `clock` gives
+    seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        append: Append,
+        subscriptions: Subscriptions,
+        registrar: Registrar,
+        *,
+        durable: frozenset[str],
+        verify_with: tuple[Secret, ...],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._append = append
+        self._subscriptions = subscriptions
+        self._registrar = registrar
+        self._durable = durable
+        self._secrets = verify_with
+        self._clock = clock
+        self._ingest = Ingest(
+            append, subscriptions.subscribers, verify_with=verify_with, clock=clock, most=settings.batch_items
+        )
+
+    def __call__(self, method: str, path: str) -> Handler | None:
+        """The handler of a method and a path, None when they belong to the control plane."""
+        if path == HOOKS:
+            return self._guarded(self._ingest) if method == "POST" else _only("POST")
+        if path.startswith(CHANNELS):
+            handlers: dict[str, Handler] = {"POST": self._publish, "GET": self._subscribe, "HEAD": self._subscribe}
+            return self._guarded(handlers[method]) if method in handlers else _only("GET, HEAD, POST")
+        if self._settings.echo and path == self._settings.echo:
+            return self._guarded(self._echo)
+        return None
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Answer:
+            host = request.headers.get("host", "")
+            if host:
+                check_host(host, self._settings.hosts)
+            check_origin(request.headers.get("origin"), host, self._settings.origins)
+            return await handler(request)
+
+        return answer
+
+    async def _publish(self, request: Request) -> Response:
+        name = channel_name(request.path.removeprefix(CHANNELS))
+        _known_query(request.query, frozenset())
+        if self._secrets and namespace_of(name) in (ACCOUNTS, TASKS):
+            # What workers say to accounts cannot be said by someone who does not know the secret.
+            verify(self._secrets, request.headers, request.body, self._clock())
+        data = _data(request)
+        key = request.headers.get("idempotency-key")
+        publication_id = publication_name(key) if key else secrets.token_hex(16)
+        status: Literal["stored", "duplicate", "sent"] = "sent"
+        if namespace_of(name) in self._durable:
+            draft = Draft(id=publication_id, channels=(name,), data=data)
+            (outcome,) = await committed(self._append, [draft])
+            if outcome.status == "fenced":
+                raise Refused("fenced", f"{name} is written by its bridge only", 409)
+            status = "duplicate" if outcome.status == "duplicate" else "stored"
+            position = outcome.positions[name]
+        else:
+            position = self._subscriptions.hub.publish(name, publication_id, data)
+        notified = self._subscriptions.subscribers(name)
+        done = Published(status, publication_id, name, str(position), notified)
+        return Response(headers={"Content-Type": "application/json"}, body=msgspec.json.encode(done))
+
+    async def _subscribe(self, request: Request) -> Answer:
+        name = channel_name(request.path.removeprefix(CHANNELS))
+        _known_query(request.query, frozenset({"since", "raw", "view"}))
+        encoding = encoding_of(request)
+        since = since_of(request, encoding)
+        durable = namespace_of(name) in self._durable
+        headers = {"Content-Type": encoding.content_type, **STREAM_HEADERS, **encoding.headers}
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        chunked = request.http11 and encoding in HTTP11
+        encoding = HTTP11[encoding] if chunked else encoding
+        try:
+            subscriber = await self._subscriptions.subscribe(name, encoding, since, durable=durable)
+        except StoreUnavailable as error:
+            detail = "the log cannot be read now; subscribe again"
+            raise Refused("store_unavailable", detail, 503, {"Retry-After": "1"}) from error
+        self._registrar.served(name)
+        if encoding in (WEBSOCKET, WEBSOCKET_RAW):
+            return WebSocket(peer=subscriber)
+        return Stream(peer=subscriber, headers=headers, keepalive=encoding.keepalive, chunked=chunked)
+
+    async def _echo(self, request: Request) -> Answer:
+        return WebSocket(peer=Echo())
+
+
+def _only(methods: str) -> Handler:
+    async def refuse(request: Request) -> Answer:
+        detail = f"{request.path[:200]} takes {methods}; got {request.method[:20]}"
+        raise Refused("method_not_allowed", detail, 405, {"Allow": methods})
+
+    return refuse
+
+
+def _known_query(query: Mapping[str, str], known: frozenset[str]) -> None:
+    if unknown := sorted(set(query) - known):
+        names = ", ".join(sorted(known)) or "none"
+        raise Refused("bad_query", f"parameters are {names}; got {', '.join(unknown)[:80]}")
+
+
+def _data(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/plain":
+        try:
+            return msgspec.json.encode(request.body.decode())
+        except UnicodeDecodeError as error:
+            raise Refused("bad_text", f"the body is not text in UTF-8: {error}") from error
+    if kind in PUBLISHED_AS_JSON:
+        return compact(request.body)
+    raise Refused("bad_content_type", f"publish application/json or text/plain; got {kind[:80]!r}", 415)

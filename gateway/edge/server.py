@@ -1,0 +1,95 @@
+"""The edge: one listening port, and everything that is connected to it."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any, cast
+
+import structlog
+from tornado.web import Application
+
+from gateway.edge.close import GOING_AWAY, Close
+from gateway.edge.connections import TICK, Connections
+from gateway.edge.dispatch import Dispatch, Routes
+from gateway.edge.protocol import Connection
+from gateway.edge.settings import EdgeSettings
+from gateway.edge.sink import OpenSink
+from gateway.edge.tornado_mount import TornadoMount
+
+log = structlog.get_logger()
+
+BACKLOG = 1024
+ABORT_SECONDS = 1.0
+"""How long a connection that was cut may take to tell its peer."""
+
+
+class Edge:
+    """Listens, and answers with what `routes` names, else with `application`, else 404.
+
+    Raises `TypeError` if `application` has handlers that need the raw connection. One edge starts once.
+    """
+
+    def __init__(
+        self, routes: Routes, application: Application | None, settings: EdgeSettings, tick: float = TICK
+    ) -> None:
+        self._routes = routes
+        self._mount = TornadoMount(application) if application is not None else None
+        self._settings = settings
+        self._tick = tick
+        self._servers: list[asyncio.Server] = []
+        self._connections: Connections | None = None
+        self.port = 0
+
+    @property
+    def open(self) -> int:
+        """Connections that are open now."""
+        return self._connections.open if self._connections is not None else 0
+
+    async def start(
+        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, socks: Sequence[socket.socket] = ()
+    ) -> None:
+        """Listen on `host` and `port` (0 for a free one, which `port` then tells), or on the bound `socks`.
+
+        Raises `OSError` if that cannot be done.
+        """
+        loop = asyncio.get_running_loop()
+        self._connections = connections = Connections(self._settings, loop, self._tick)
+        dispatch = Dispatch(connections, self._routes, self._mount, tls is not None)
+
+        def make() -> Connection:
+            return Connection(connections, dispatch.answer)
+
+        options: dict[str, Any] = {"ssl": tls, "backlog": BACKLOG}
+        if tls is not None:
+            # A handshake comes before the first byte of a request, and is not counted as a connection yet.
+            options["ssl_handshake_timeout"] = self._settings.header_seconds
+            options["ssl_shutdown_timeout"] = self._settings.close_seconds
+        if socks:
+            self._servers = [await loop.create_server(make, sock=sock, **options) for sock in socks]
+        else:
+            self._servers = [await loop.create_server(make, host, port, **options)]
+        self.port = self._servers[0].sockets[0].getsockname()[1]
+        connections.start()
+        log.info("edge_listening", host=host, port=self.port, tls=tls is not None)
+
+    async def stop(self, grace: float, close: Close = GOING_AWAY) -> None:
+        """Stop listening, let the answers under way finish, end streams and WebSockets with `close`; cut what is left
+        after `grace` seconds.
+        """
+        if not self._servers or self._connections is None:
+            return
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        connections = self._connections
+        connections.stopping = True
+        for item in connections.wheel.items():
+            cast(Connection | OpenSink, item).finish(close)
+        if not await connections.emptied(grace):
+            log.warning("edge_cut", open=connections.open)
+            connections.cancel_orphans()
+            for item in connections.wheel.items():
+                cast(Connection | OpenSink, item).abort()
+            await connections.emptied(ABORT_SECONDS)
+        connections.stop()

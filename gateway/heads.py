@@ -1,0 +1,72 @@
+"""Hears of what other nodes have appended: compares the channels served here with the log, often and cheaply.
+
+One query asks for everything new since the last look (invariant 5: a node that was told nothing finds out by
+itself). A slow sweep over every served channel catches what that query could have missed.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from gateway.hub.hub import Hub
+from skyhooks.errors import StoreError
+from skyhooks.store.base import AsyncStore
+
+log = structlog.get_logger()
+
+
+class Heads:
+    """Looks for news every `pause` seconds and at every channel every `sweep` seconds, and after an outage."""
+
+    def __init__(self, store: AsyncStore, hub: Hub, *, pause: float, sweep: float) -> None:
+        self._store = store
+        self._hub = hub
+        self._pause = pause
+        self._sweep = sweep
+        self._mark: int | None = None
+        self._failing = False
+        self._due = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look for news until cancelled; an unavailable store is looked at again."""
+        while True:
+            try:
+                first = self._mark is None
+                await self._look()
+                if first or self._failing:
+                    # What was appended before there was a mark, or while nobody could look, is no news.
+                    self._due.set()
+                self._said(None)
+            except StoreError as error:
+                self._said(error)
+            await asyncio.sleep(self._pause)
+
+    async def compare(self) -> None:
+        """Compare every served channel with the log, now and then, until cancelled. Beside `run`: it may take long."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), self._sweep)
+            self._due.clear()
+            try:
+                for name in [name for name, channel in self._hub.channels.items() if channel.durable]:
+                    head = await self._store.head(name)
+                    if head is not None:
+                        self._hub.announce(name, head.position)
+            except StoreError:
+                # `run` says so, and asks for another comparison once the store is back.
+                continue
+
+    async def _look(self) -> None:
+        news = await self._store.news(self._mark)
+        self._mark = news.mark
+        for name, position in news.heads.items():
+            self._hub.announce(name, position)
+
+    def _said(self, error: StoreError | None) -> None:
+        """Write one line when the log goes and one when it is back, not one each time."""
+        if error is not None and not self._failing:
+            log.warning("log_unreachable", error=str(error))
+        elif error is None and self._failing:
+            log.info("log_reachable")
+        self._failing = error is not None

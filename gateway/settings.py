@@ -1,0 +1,73 @@
+"""Settings of a node: every limit, with its default and what it means. The edge adds its own."""
+
+from urllib.parse import urlsplit
+
+from gateway.edge.settings import EdgeSettings
+from skyhooks.errors import Refused
+from skyhooks.registry import hook_url
+from skyhooks.settings import Setting, boolean, positive, words
+
+
+def base_url(text: str) -> str:
+    """Read the base URL of a node; empty stays empty. Raises `ValueError`."""
+    if not text:
+        return text
+    try:
+        if urlsplit(hook_url(text)).query:
+            raise ValueError("expected a URL without a query, such as https://gateway.example")
+    except Refused as error:
+        raise ValueError(error.detail) from None
+    return text.rstrip("/")
+
+
+class NodeSettings(EdgeSettings):
+    """What ``skyhooks gateway`` can be told by config file, ``SKYHOOKS_*`` or ``-X name=value``."""
+
+    listen = Setting("127.0.0.1:8080", str, "address and port to listen on; port 0 takes a free one")
+    public_url = Setting(
+        "",
+        base_url,
+        "base URL under which workers reach this node, where that is not the address it listens on (a certificate's "
+        "name, a proxy)",
+    )
+    tls_certificate = Setting("", str, "PEM file of a certificate chain; with it the port speaks https and wss only")
+    tls_key = Setting("", str, "PEM file of the certificate's private key; empty means that it is in the same file")
+    store = Setting("", str, "the store's URL; empty means the file in the XDG state folder")
+    broker = Setting("", str, "Celery's broker URL, for submitting tasks over HTTP; empty turns that off")
+    secret = Setting("", str, "secrets that webhooks may be signed with, separated by commas; the first one signs")
+    open = Setting(False, boolean, "accept unsigned webhooks; only on a loopback address")
+    node_id = Setting("", str, "this node's name in the registry; empty draws one")
+    hosts: Setting[tuple[str, ...]] = Setting(
+        (), words, "host names besides localhost and IP addresses that requests may be addressed to"
+    )
+    origins: Setting[tuple[str, ...]] = Setting(
+        (), words, "web origins besides the node's own whose pages may subscribe and publish"
+    )
+    tasks: Setting[tuple[str, ...]] = Setting(
+        (
+            "workers.tasks.countdown",
+            "workers.tasks.add",
+            "workers.tasks.fail",
+            "workers.tasks.flaky",
+            "workers.tasks.pipeline",
+            "workers.tasks.primes",
+            "workers.tasks.squares",
+        ),
+        words,
+        "names of the tasks that may be submitted over HTTP",
+    )
+    echo = Setting("", str, "path of a WebSocket that echoes, for conformance suites; empty means none")
+    durable: Setting[tuple[str, ...]] = Setting((), words, "namespaces that keep a log, besides accounts and tasks")
+    channels = Setting(100_000, positive(int), "channels that are served at a time; beyond that subscribing is 503")
+    ring_count = Setting(1000, positive(int), "publications of a channel kept in memory")
+    ring_bytes = Setting(4 * 1024 * 1024, positive(int), "bytes of data of a channel kept in memory")
+    channel_linger_seconds = Setting(
+        30.0, positive(float), "how long a channel is served after its last subscriber has left"
+    )
+    lease_seconds = Setting(10.0, positive(float), "how long a node counts as alive after its last sign of life")
+    heads_seconds = Setting(0.1, positive(float), "pause between two looks at what other nodes have appended")
+    sweep_seconds = Setting(60.0, positive(float), "pause between two comparisons of every served channel with the log")
+    trim_seconds = Setting(60.0, positive(float), "pause between two rounds of retention")
+    batch_count = Setting(256, positive(int), "publications in one commit")
+    waiting_bytes = Setting(32 * 1024 * 1024, positive(int), "bytes of data that wait for a commit before 503")
+    batch_items = Setting(1000, positive(int), "webhooks in one batch")
