@@ -9,23 +9,29 @@ hides the end of a newer one, and a lost worker's last word never hides a result
 
 import os
 import re
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
+from billiard.process import current_process
 from celery import states
+from celery._state import get_current_task
 from celery.backends.base import BaseBackend
 from celery.result import result_from_tuple
 from kombu.utils.encoding import ensure_bytes
 
-from skyhooks import accounts
+from skyhooks import accounts, background
 from skyhooks.celery_settings import CelerySettings
-from skyhooks.errors import SettingsError
+from skyhooks.errors import SettingsError, StoreError, StoreUnavailable
 from skyhooks.green import for_this_process
 from skyhooks.parcel import StoredResult
 from skyhooks.store import default_url, open_store
 from skyhooks.store.base import Store
 
 SCHEME: Final = "skyhooks"
+BRIEFLY: Final = 0.25
+"""Seconds that a worker's main process waits for the store."""
 RANKS: Final = ("success", "end", "state")
 
 _PASSWORD = re.compile(r"(?<=://)([^/?#:@]*:)[^/?#]*(?=@)|((?i:password)=)[^&]*")
@@ -101,7 +107,7 @@ class StoredResults(BaseBackend):  # type: ignore[misc]  # Celery has no types
         return StoredResult(_key(task_id, state), ensure_bytes(self.encode(meta)), self.expires or None)
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        value = self._read_task(task_id)
+        value = self._read_briefly(task_id) if self._must_not_wait() else self._read_task(task_id)
         if value is None:
             return {"status": states.PENDING, "result": None}
         meta: dict[str, Any] = self.decode_result(value)
@@ -129,6 +135,29 @@ class StoredResults(BaseBackend):  # type: ignore[misc]  # Celery has no types
     def _read_task(self, task_id: str) -> bytes | None:
         values = (self.store().get_result(f"task:{task_id}:{rank}") for rank in RANKS)
         return next((value for value in values if value is not None), None)
+
+    def _must_not_wait(self) -> bool:
+        """Whether this is a worker's main process outside any task: it asks what became of a task whose process was
+        lost, and while it waits no other task goes on.
+        """
+        if get_current_task() is not None or not self.app.loader.worker_initialized:
+            return False
+        return bool(current_process().name == "MainProcess")
+
+    def _read_briefly(self, task_id: str) -> bytes | None:
+        """Raises `StoreUnavailable` when there is no answer at once."""
+        found: list[bytes | None] = []
+        done = threading.Event()
+
+        def read() -> None:
+            with suppress(StoreError):
+                found.append(self._read_task(task_id))
+            done.set()
+
+        background.start(read, "skyhooks-result")
+        if not done.wait(BRIEFLY) or not found:
+            raise StoreUnavailable(f"the store did not tell within {BRIEFLY} s what became of {task_id}")
+        return found[0]
 
     def _find_store_url(self, environ: Mapping[str, str]) -> str:
         if self._given_store is not None:

@@ -32,6 +32,7 @@ from kombu.transport.native_delayed_delivery import (
     declare_native_delayed_delivery_exchanges_and_queues,
 )
 
+from skyhooks import heartbeats
 from skyhooks.errors import SettingsError
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ def settings(queues: Sequence[str]) -> dict[str, Any]:
 def install(app: Celery) -> None:
     """What no setting can do: mend short delays, and have workers look after dead letters. Once for each app."""
     app.steps["consumer"].add(LostTasks)
+    heartbeats.install(app)
     if not hasattr(app.send_task, "whole_seconds"):
         app.send_task = whole_seconds(app)
 
@@ -165,7 +167,7 @@ class LostTasks(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
         channel.basic_qos(0, LOST_PREFETCH, False)
         dead, lost = dead_letter_queues()
         dead(channel).declare()
-        on_message = functools.partial(self._look, c.app)
+        on_message = functools.partial(tell_end, c.app)
         self._consumer = Consumer(channel, [lost], on_message=on_message, accept=c.app.conf.accept_content)
         self._consumer.consume()
 
@@ -177,19 +179,21 @@ class LostTasks(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
 
     shutdown = stop
 
-    def _look(self, app: Celery, message: Any) -> None:
-        headers = message.headers or {}
-        reason = reason_of(headers)
-        task_id = headers.get("id")
-        if task_id and reason in ("delivery_limit", "expired"):
-            log.error("task_given_up", task_id=task_id, task=headers.get("task"), reason=reason, kept_in=DEAD)
-            request = _request_of(message)
-            if reason == "expired":
-                app.backend.mark_as_revoked(task_id, "expired", request=request)
-            else:
-                error = WorkerLostError(f"RabbitMQ has delivered this task {DELIVERIES} times, and no worker ended it")
-                app.backend.mark_as_failure(task_id, error, request=request)
-        message.ack()
+
+def tell_end(app: Any, message: Any) -> None:
+    """Tell the end of the task of a dead letter, unless the worker that rejected it has done so."""
+    headers = message.headers or {}
+    reason = reason_of(headers)
+    task_id = headers.get("id")
+    if task_id and reason in ("delivery_limit", "expired"):
+        log.error("task_given_up", task_id=task_id, task=headers.get("task"), reason=reason, kept_in=DEAD)
+        request = _request_of(message)
+        if reason == "expired":
+            app.backend.mark_as_revoked(task_id, "expired", request=request)
+        else:
+            error = WorkerLostError(f"RabbitMQ has delivered this task {DELIVERIES} times, and no worker ended it")
+            app.backend.mark_as_failure(task_id, error, request=request)
+    message.ack()
 
 
 def reason_of(headers: dict[str, Any]) -> str:

@@ -5,10 +5,13 @@ and any worker queues it again. kombu 5.7 looks for such messages in its event l
 do not have; where it polls instead, an answer of Redis always comes before it would look. So there we look.
 """
 
+import functools
 from typing import Any, Final
 
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery
+
+from skyhooks.pulse import Pulse
 
 log = structlog.get_logger()
 
@@ -22,6 +25,9 @@ OPTIONS: Final = {
     "socket_keepalive": True,
     "health_check_interval": 25,
     "retry_on_timeout": True,
+    # Each acknowledgement takes a connection for a moment; when too few are allowed, greenlets that end together lose
+    # theirs, and their tasks run again.
+    "max_connections": 10_000,
     # Look at each opportunity, and not at each tenth one.
     "unacked_restore_throttle": 1,
     # A worker that dies while it looks keeps the others from it for so many seconds, and not for 300.
@@ -35,21 +41,21 @@ def install(app: Celery) -> None:
     app.steps["consumer"].add(LostMessages)
 
 
-class LostMessages(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+class LostMessages(Pulse):
     """Part of each worker without an event loop: queues again what was taken too long ago."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
     def start(self, c: Any) -> None:
-        """Called by Celery, once for each connection; its timer ends with that."""
+        """Called by Celery, once for each connection."""
         if c.hub is None:
             options = c.app.conf.broker_transport_options or {}
             every = float(options.get("unacked_restore_interval", EVERY))
-            c.timer.call_repeatedly(every, restore, (c.task_consumer.channel,))
+            self.beat(c, every, functools.partial(restore, c.task_consumer.channel))
 
 
 def restore(channel: Any) -> None:
     """Queue again what the channel's server counts as lost. An outage is left to those who consume."""
+    if channel.closed or channel.connection is None:
+        return
     try:
         channel.qos.restore_visible(num=channel.unacked_restore_limit, interval=1)
     except channel.connection_errors as error:

@@ -45,7 +45,8 @@ LIBRARY: Final = {
     ),
     **_each(
         "skyhooks",
-        "accounts background brokers celery celery_results celery_settings courier green task_run visibility",
+        "accounts background brokers celery celery_results celery_settings courier green heartbeats pulse task_run "
+        "visibility",
         Room(3),
     ),
     "skyhooks": Room(3),

@@ -15,7 +15,7 @@ from tests.integration import pool_app
 from tests.integration.celery_stage import ROOT, SECRET, Stage
 from tests.processes import Process, eventually
 
-SIZES = {"gevent": 30, "prefork": 4, "threads": 8, "solo": 1}
+SIZES = {"gevent": 100, "prefork": 4, "threads": 8, "solo": 1}
 """How many tasks a worker of each pool runs at a time."""
 
 

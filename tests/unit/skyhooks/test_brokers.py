@@ -1,61 +1,88 @@
+"""What a broker's URL means for Celery's settings. What the servers make of it is in tests/integration."""
+
 from pathlib import Path
 
 import pytest
 from celery import Celery
+from kombu.exceptions import OperationalError
 
-from skyhooks import brokers
+from skyhooks import broker, brokers
 from skyhooks.errors import SettingsError
+from skyhooks.heartbeats import EventHeartbeats
+from skyhooks.rabbitmq import LostTasks
+from skyhooks.visibility import LostMessages
+from tests.processes import free_ports
 
 
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
-        ("file:///tmp/broker", "embedded"),
-        ("amqp://guest@localhost//", "rabbitmq"),
-        ("amqps://a;amqps://b", "rabbitmq"),
-        ("redis://localhost/0", "redis"),
-        ("sentinel://localhost:26379", "redis"),
+        ("file:///x/broker", "embedded"),
+        ("amqp://user:pass@host//", "rabbitmq"),
+        ("amqps://host//;amqps://other//", "rabbitmq"),
+        ("pyamqp://host//", "rabbitmq"),
+        ("redis://host/0", "redis"),
+        ("rediss://host/0", "redis"),
+        ("sentinel://host:26379;sentinel://other:26379", "redis"),
         ("sqs://", "other"),
+        ("memory://", "other"),
+        ("", "other"),
     ],
 )
-def test_the_url_says_which_broker_it_is(url: str, kind: str) -> None:
+def test_the_scheme_says_which_broker_it_is(url: str, kind: str) -> None:
     assert brokers.kind_of(url) == kind
 
 
-@pytest.mark.parametrize("url", ["file:///tmp/broker", "amqp://localhost//", "redis://localhost/0", "sqs://"])
-def test_with_every_broker_a_task_is_acknowledged_when_it_is_done(url: str) -> None:
+@pytest.mark.parametrize("url", ["file:///x/broker", "amqp://host//", "redis://host/0", "memory://"])
+def test_on_every_broker_no_task_is_lost_with_its_worker(url: str) -> None:
     made = brokers.settings_for(url)
-    assert made["task_acks_late"] is True
-    assert made["task_reject_on_worker_lost"] is True
+
+    assert made["broker_url"] == url
+    assert (made["task_acks_late"], made["task_reject_on_worker_lost"]) == (True, True)
     assert made["task_track_started"] is True
     assert made["worker_prefetch_multiplier"] == 1
+    assert made["broker_connection_max_retries"] is None
+    assert made["task_default_queue"] == "celery"
 
 
-def test_redis_does_not_take_the_longest_task_for_lost() -> None:
-    made = brokers.settings_for("redis://localhost/0", longest_task=7200)
+def test_redis_waits_for_the_longest_task() -> None:
+    assert brokers.settings_for("redis://h")["broker_transport_options"]["visibility_timeout"] == 3600
+    made = brokers.settings_for("redis://h", longest_task=7200)
     assert made["broker_transport_options"]["visibility_timeout"] == 7200
 
 
-def test_rabbitmq_gets_quorum_queues_confirms_and_dead_letters() -> None:
-    made = brokers.settings_for("amqp://localhost//", queues=["mail", "reports"])
-    assert [queue.name for queue in made["task_queues"]] == ["mail", "reports"]
-    for queue in made["task_queues"]:
-        assert queue.queue_arguments["x-queue-type"] == "quorum"
-        assert queue.queue_arguments["x-dead-letter-exchange"]
-    assert made["broker_transport_options"] == {"confirm_publish": True}
-    assert made["task_default_queue"] == "mail"
+@pytest.mark.parametrize("wrong", [{"queues": ()}, {"longest_task": 0}, {"longest_task": -1.0}])
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match="at least one queue and a longest_task above 0"):
+        brokers.settings_for("redis://h", **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("options", [{"queues": []}, {"longest_task": 0}])
-def test_what_cannot_work_is_refused(options: dict) -> None:
-    with pytest.raises(SettingsError):
-        brokers.settings_for("redis://localhost/0", **options)
+@pytest.mark.parametrize(
+    ("url", "steps"),
+    [
+        ("amqp://h//", {LostTasks, EventHeartbeats}),
+        ("redis://h", {LostMessages}),
+        ("file:///x", set()),
+        ("memory://", set()),
+    ],
+)
+def test_workers_get_what_no_setting_can_do_and_once(url: str, steps: set[type]) -> None:
+    app = Celery("x", set_as_current=False)
+    for _ in range(2):
+        brokers.configure(app, url)
+
+    assert app.steps["consumer"] == steps
+    assert hasattr(app.send_task, "whole_seconds") == url.startswith("amqp")
 
 
-def test_an_app_is_configured_in_place(tmp_path: Path) -> None:
-    app = Celery("proj", set_as_current=False)
-    url = f"file://{tmp_path}/broker"
-    brokers.configure(app, url)
-    brokers.prepare(url)
-    assert app.conf.broker_url == url
+def test_preparing_makes_the_folder_of_an_embedded_broker(tmp_path: Path) -> None:
+    brokers.prepare(f"file://{tmp_path}/broker")
+
+    assert broker.folder_of(f"file://{tmp_path}/broker") == tmp_path / "broker"
     assert (tmp_path / "broker").is_dir()
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "redis"])
+def test_preparing_says_that_a_broker_does_not_answer(scheme: str) -> None:
+    with pytest.raises(OperationalError):
+        brokers.prepare(f"{scheme}://127.0.0.1:{free_ports()}")

@@ -1,17 +1,20 @@
 """Celery's own results in the store: AsyncResult, groups, expiry, and the URL of the backend."""
 
 import pickle
+import threading
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from billiard.process import current_process
 from celery import Celery
 from celery.app.task import Context
 from celery.result import AsyncResult, GroupResult
 
 from skyhooks.celery import SkyhooksBackend
+from skyhooks.errors import StoreUnavailable
 from skyhooks.parcel import StoredResult
 from skyhooks.store.memory import MemoryStore
 
@@ -172,3 +175,50 @@ def test_a_bare_name_means_the_setting_then_the_environment(tmp_path: Path, monk
 
     assert from_environment.backend.store_url.endswith("environment.db")
     assert from_setting.backend.store_url.endswith("setting.db")
+
+
+class Silent(MemoryStore):
+    """A store that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = threading.Event()
+
+    def get_result(self, key: str) -> bytes | None:
+        self.answer.wait(30)
+        return super().get_result(key)
+
+
+def test_a_workers_main_process_does_not_wait_for_the_store(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks what became of a task whose process was lost; meanwhile every other task would stand still."""
+    silent = Silent()
+    app.conf.skyhooks_store = silent
+    keep(app, "t", "done")
+    monkeypatch.setattr(app.loader, "worker_initialized", True)
+    app.conf.skyhooks_in_process = True
+
+    with pytest.raises(StoreUnavailable, match=r"did not tell within 0\.25 s what became of t"):
+        app.backend._get_task_meta_for("t")
+
+    silent.answer.set()
+    assert app.backend._get_task_meta_for("t")["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("who", ["caller", "task", "pool"])
+def test_everybody_else_waits_for_the_store(app: Celery, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    silent = Silent()
+    app.conf.skyhooks_store = silent
+    keep(app, "t", "done")
+    asked = threading.Event()
+    monkeypatch.setattr(app.backend, "_read_briefly", lambda task_id: asked.set())
+    monkeypatch.setattr(app.loader, "worker_initialized", who != "caller")
+    if who == "pool":
+        monkeypatch.setattr(current_process(), "_name", "ForkPoolWorker-1")
+    threading.Timer(0.05, silent.answer.set).start()
+
+    @app.task(shared=False, ignore_result=True)
+    def ask() -> str:
+        return str(app.backend._get_task_meta_for("t")["status"])
+
+    found = ask.apply().result if who == "task" else ask.run()
+    assert (found, asked.is_set()) == ("SUCCESS", False)
