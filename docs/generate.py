@@ -1,5 +1,5 @@
-"""Writes the pages that are made from the code, so that they cannot lie: settings.md, cli.md, doctor.md, http.md
-and openapi.json.
+"""Writes the pages that are made from the code, so that they cannot lie: settings.md, cli.md, doctor.md, http.md,
+openapi.json, and the diagram in services.md.
 
 ``python docs/generate.py`` writes them, ``python docs/generate.py --check`` says which are not current.
 """
@@ -17,15 +17,21 @@ from gateway.__main__ import main as gateway
 from gateway.api.openapi import document
 from gateway.api.problems import PROBLEMS
 from gateway.api.surface import Operation, operations
+from gateway.mesh.forwarder import main as forwarder
 from gateway.settings import NodeSettings
 from skyhooks.celery_settings import PREFIX, CelerySettings
 from skyhooks.checkup import CHECKS, Mistake
 from skyhooks.cli import main as skyhooks
 from skyhooks.cli.celery_command import skyhooks as in_celery
+from skyhooks.lifecycle import redrawn
 from skyhooks.settings import ENV_PREFIX, Setting
+from workers.numbers.command import main as numbers
+from workers.numbers.settings import NumberSettings
 
-BECOME: Final[dict[str, click.Command]] = {"gateway": gateway}
+BECOME: Final[dict[str, click.Command]] = {"gateway": gateway, "numbers": numbers, "forwarder": forwarder}
 """Commands that are replaced by another program, which has the options."""
+DRAWN: Final = "services.md"
+"""A page that is written by hand, but for its diagram."""
 FOLDER: Final = Path(__file__).parent
 WIDTH: Final = 100
 NOTE: Final = "<!-- Made by docs/generate.py from the code; `make format` writes it anew. -->"
@@ -37,13 +43,18 @@ A value that cannot be used stops the program with a sentence that names the set
 """
 GATEWAY_HEAD: Final = """## A gateway
 
-Later sources win: the default, `SKYHOOKS_<NAME>` in the environment, `-X name=value` (and the options that
-`skyhooks gateway --help` lists).
+Later sources win: the default, a configuration file (`skyhooks run`, [services.md](services.md)), `SKYHOOKS_<NAME>` in
+the environment, `-X name=value` (and the options that `skyhooks gateway --help` lists). The ones marked *live* change
+with `skyhooks reload`, the others with a restart.
 """
 CELERY_HEAD: Final = f"""## A Celery app
 
 `app.conf.{PREFIX}<name>`, else `SKYHOOKS_<NAME>` in the environment, else the default. Under Django's namespace they
 are spelled `CELERY_SKYHOOKS_<NAME>`. They count in workers, and wherever tasks are submitted or results asked for.
+"""
+NUMBERS_HEAD: Final = """## The number server
+
+As for a gateway, with the options that `skyhooks numbers --help` lists.
 """
 CLI_HEAD: Final = """# The command line
 
@@ -75,6 +86,8 @@ def settings_page() -> str:
             _table(NodeSettings.all(), ""),
             CELERY_HEAD,
             _table(CelerySettings.all(), PREFIX),
+            NUMBERS_HEAD,
+            _table(NumberSettings.all(), ""),
         ]
     )
 
@@ -125,7 +138,7 @@ def _request(operation: Operation) -> str:
 def _table(settings: Iterator[Setting[Any]], prefix: str) -> str:
     rows = ["| setting | in the environment | default | meaning |", "|---|---|---|---|"]
     for setting in sorted(settings, key=lambda one: one.name):
-        meaning = setting.doc.replace("|", "\\|")
+        meaning = setting.doc.replace("|", "\\|") + (" (*live*)" if setting.live else "")
         name = setting.name
         rows.append(f"| `{prefix}{name}` | `{ENV_PREFIX}{name.upper()}` | {_default(setting.default)} | {meaning} |")
     return "\n".join(rows) + "\n"
@@ -171,13 +184,16 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
 
 def stale(folder: Path) -> list[str]:
     """The pages in `folder` that are not what the code says now."""
-    return [name for name, page in PAGES.items() if _read(folder / name) != _whole(name, page)]
+    current = {name: _whole(name, page) for name, page in PAGES.items()}
+    current[DRAWN] = redrawn(_read(folder / DRAWN))
+    return [name for name, text in current.items() if _read(folder / name) != text]
 
 
 def write(folder: Path) -> None:
     """Write every page into `folder`."""
     for name, page in PAGES.items():
         (folder / name).write_text(_whole(name, page))
+    (folder / DRAWN).write_text(redrawn(_read(folder / DRAWN)))
 
 
 def _whole(name: str, page: Callable[[], str]) -> str:

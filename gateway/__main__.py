@@ -1,49 +1,27 @@
 """``python -P -m gateway``: one node in this process, until SIGINT or SIGTERM."""
 
 import asyncio
-import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
-import structlog
 
 from gateway.node import Node
+from gateway.runtime import with_defaults
 from gateway.settings import NodeSettings
+from skyhooks.cli.logs import configure_logging
 from skyhooks.errors import SkyhooksError
-from skyhooks.store import default_url
-
-
-def configure_logging(colors: bool) -> None:
-    """One line per event on standard error; Tornado's and asyncio's own go the same way."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=colors),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 async def serve(settings: NodeSettings) -> None:
     """Run one node until a signal asks it to stop."""
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    node = Node(settings)
-    await node.start()
-    try:
-        await stop.wait()
-    finally:
-        await node.stop()
+    async with Node(settings) as node:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, node.end)
+        await node.wait()
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -83,16 +61,14 @@ def main(
 
     Example: skyhooks gateway --listen 127.0.0.1:9100 --store memory:// --open
     """
-    configure_logging(sys.stderr.isatty())
+    configure_logging()
     given = dict(pair.partition("=")[::2] for pair in overrides)
     options = {"listen": listen, "store": store, "broker": broker, "echo": echo, "node_id": node_id}
     given |= {name: value for name, value in options.items() if value is not None}
     if is_open:
         given["open"] = "yes"
     try:
-        settings = NodeSettings.load(os.environ, given)
-        if not settings.store:
-            settings.values["store"] = default_url(os.environ)
+        settings = with_defaults(NodeSettings.load(os.environ, given), os.environ)
         run(lambda: serve(settings))
     except SkyhooksError as error:
         raise click.ClickException(str(error)) from error

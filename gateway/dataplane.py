@@ -9,6 +9,7 @@ import msgspec
 from gateway.auth import check_host, check_origin
 from gateway.edge.echo import Echo
 from gateway.edge.request import Answer, Handler, Request, Response, Stream, WebSocket
+from gateway.fanout import Fanout
 from gateway.hub.encoding import WEBSOCKET, WEBSOCKET_RAW
 from gateway.ingest import Append, Ingest, committed
 from gateway.negotiation import HTTP11, encoding_of, since_of
@@ -45,8 +46,8 @@ class Published(msgspec.Struct, frozen=True):
 class DataPlane:
     """Finds the handler of a request: `DataPlane` itself is what the edge calls.
 
-    `durable` are the namespaces with a log. `verify_with` are the secrets, empty on an open node. `clock` gives
-    seconds since 1970.
+    `verify_with` are the secrets, empty on an open node. `clock` gives seconds since 1970. While `draining` says so,
+    nobody new may subscribe.
     """
 
     def __init__(
@@ -55,16 +56,18 @@ class DataPlane:
         append: Append,
         subscriptions: Subscriptions,
         registrar: Registrar,
+        fanout: Fanout,
         *,
-        durable: frozenset[str],
         verify_with: tuple[Secret, ...],
         clock: Callable[[], float],
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._append = append
         self._subscriptions = subscriptions
         self._registrar = registrar
-        self._durable = durable
+        self._fanout = fanout
+        self._draining = draining
         self._secrets = verify_with
         self._clock = clock
         self._ingest = Ingest(
@@ -102,7 +105,7 @@ class DataPlane:
         key = request.headers.get("idempotency-key")
         publication_id = publication_name(key) if key else secrets.token_hex(16)
         status: Literal["stored", "duplicate", "sent"] = "sent"
-        if namespace_of(name) in self._durable:
+        if self._fanout.is_durable(name):
             draft = Draft(id=publication_id, channels=(name,), data=data)
             (outcome,) = await committed(self._append, [draft])
             if outcome.status == "fenced":
@@ -110,7 +113,7 @@ class DataPlane:
             status = "duplicate" if outcome.status == "duplicate" else "stored"
             position = outcome.positions[name]
         else:
-            position = self._subscriptions.hub.publish(name, publication_id, data)
+            position = self._fanout.publish(name, publication_id, data)
         notified = self._subscriptions.subscribers(name)
         done = Published(status, publication_id, name, str(position), notified)
         return Response(headers={"Content-Type": "application/json"}, body=msgspec.json.encode(done))
@@ -120,7 +123,10 @@ class DataPlane:
         _known_query(request.query, frozenset({"since", "raw", "view"}))
         encoding = encoding_of(request)
         since = since_of(request, encoding)
-        durable = namespace_of(name) in self._durable
+        if self._draining():
+            detail = "this node is stopping; another one serves the same channels"
+            raise Refused("draining", detail, 503, {"Retry-After": "1"})
+        durable = self._fanout.is_durable(name)
         headers = {"Content-Type": encoding.content_type, **STREAM_HEADERS, **encoding.headers}
         if request.method == "HEAD":
             return Response(headers=headers)

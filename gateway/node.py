@@ -1,4 +1,4 @@
-"""One gateway: composes store, hub, the way in, the way out and the edge, and starts and stops them in order."""
+"""One gateway: composes store, log, cluster, the way in, the way out and the edge, as a tree of services."""
 
 import asyncio
 import secrets
@@ -16,9 +16,15 @@ from gateway.api.control import Control, Status
 from gateway.api.openapi import encoded
 from gateway.appender import Appender
 from gateway.auth import is_loopback
+from gateway.bridge import Bridge
+from gateway.cluster.census import Census, NodeStatus
 from gateway.dataplane import DataPlane
 from gateway.edge.server import Edge
+from gateway.fanout import Fanout
+from gateway.feeds import open_feed
 from gateway.heads import Heads
+from gateway.membership import Membership
+from gateway.mesh.frames import Frame
 from gateway.registrar import Registrar
 from gateway.retention import Retainer
 from gateway.settings import NodeSettings
@@ -26,35 +32,94 @@ from gateway.submit import Submitter, make_sender
 from gateway.subscriptions import Subscriptions
 from gateway.tls import server_context
 from skyhooks import __version__
-from skyhooks.channel import DEFAULT_NAMESPACES, Namespace
+from skyhooks.channel import DEFAULT_NAMESPACES, Namespace, channel_name, namespace_of
 from skyhooks.errors import Refused, SettingsError
-from skyhooks.publication import Draft, Outcome, Publication
+from skyhooks.lifecycle import State
+from skyhooks.publication import Draft, Outcome
 from skyhooks.registry import node_lease
+from skyhooks.service import Policy, Service
 from skyhooks.signature import Secret, parse_secrets
 from skyhooks.store import open_async_store
+from skyhooks.store.base import AsyncStore
 
 log = structlog.get_logger()
 
 STOP_SECONDS = 5.0
+NUMBERS = "numbers"
+"""A namespace that has a log without being asked for."""
 
 
-class Node:
+class Storage(Service):
+    """The store of a node: the first to be there and the last to go."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("store")
+        self.store: AsyncStore = open_async_store(url)
+
+    async def on_stop(self) -> None:
+        """Let running calls end, and close."""
+        await self.store.close()
+
+
+class Chores(Service):
+    """What runs beside the requests. One that ends by itself is a fault of ours, and the node is not ready then."""
+
+    def begin(self, *works: tuple[str, Coroutine[Any, Any, None]]) -> None:
+        """Run these until the service stops."""
+        for name, work in works:
+            self.spawn(work, name)
+
+
+class Log(Chores):
+    """What keeps the hub and the log of a node together."""
+
+    def __init__(self, node: "Node") -> None:
+        super().__init__("log")
+        self._node = node
+
+    def on_start(self) -> None:
+        """Begin to look for news, and to keep the log within bounds."""
+        node, settings = self._node, self._node.settings
+        store, hub = node.store, node.subscriptions.hub
+        heads = Heads(store, hub, pause=settings.heads_seconds, sweep=settings.sweep_seconds)
+        self.begin(
+            ("heads", heads.run()),
+            ("comparison", heads.compare()),
+            ("retention", Retainer(store, node.namespaces, pause=settings.trim_seconds).run()),
+            ("channels", self._drop_idle()),
+        )
+
+    async def on_stop(self) -> None:
+        """Settle what was accepted."""
+        await self._node.appender.close()
+        await self._node.subscriptions.close()
+
+    async def _drop_idle(self) -> None:
+        linger = self._node.settings.channel_linger_seconds
+        while True:
+            await asyncio.sleep(linger / 4)
+            self._node.subscriptions.hub.sweep(time.monotonic(), linger)
+
+
+class Node(Service):
     """A gateway on `settings`, whose `store` must be a URL by now.
 
-    Raises `SettingsError` for settings that do not go together.
+    Raises `SettingsError` for settings that do not go together. Starting it raises `OSError` when the address cannot
+    be listened on.
     """
 
     def __init__(self, settings: NodeSettings) -> None:
+        super().__init__("node")
         self.settings = settings
         self.host, self.port = parse_listen(settings.listen)
         self.id = _checked_id(settings.node_id or f"node-{secrets.token_hex(4)}")
         self._verify_with = _secrets(settings, self.host)
         self._tls = server_context(settings.tls_certificate, settings.tls_key)
         self._started = time.monotonic()
-        self._stopping = False
-        self._tasks: list[asyncio.Task[None]] = []
-        self._failed: list[str] = []
-        self._namespaces = (*DEFAULT_NAMESPACES, *(Namespace(name=name, durable=True) for name in settings.durable))
+        self._draining = False
+        names = dict.fromkeys((NUMBERS, *settings.durable, *(namespace_of(name) for name, _ in _bridges(settings))))
+        self.namespaces = (*DEFAULT_NAMESPACES, *(Namespace(name=name, durable=True) for name in names))
+        self._compose()
 
     @property
     def url(self) -> str:
@@ -64,119 +129,163 @@ class Node:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
-    async def start(self) -> None:
-        """Listen, register and begin to look after the log. Raises `OSError` when the address cannot be listened on."""
+    def drain(self) -> None:
+        """Begin to stop: whoever runs this node stops it, which sends its subscribers away in order."""
+        self._draining = True
+        self.end()
+
+    async def on_start(self) -> None:
+        """Listen, register and join the cluster."""
         settings = self.settings
-        self._store = open_async_store(settings.store)
-        self._subscriptions = Subscriptions(
-            self._store,
-            incarnation=secrets.token_hex(5),
-            count=settings.ring_count,
-            size=settings.ring_bytes,
-            most=settings.channels,
-        )
-        self._appender = Appender(self._store, self._offer, count=settings.batch_count, size=settings.waiting_bytes)
-        self._submitter = Submitter(make_sender(settings.broker), self._store) if settings.broker else None
         # Bound before anything else, because the registry is told the port.
         listeners = bind_sockets(self.port, self.host)
         self.port = listeners[0].getsockname()[1]
-        self._registrar = Registrar(
-            self._store,
-            self._subscriptions.hub,
-            self.id,
-            self.url,
-            is_open=not self._verify_with,
-            ttl=settings.lease_seconds,
-        )
-        self._edge = Edge(self._make_data_plane(), self._make_control_plane(), settings)
-        await self._edge.start(self.host, self.port, tls=self._tls, socks=listeners)
-        self._tasks = [asyncio.create_task(work, name=name) for name, work in self._chores()]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
-        log.info("listening", node=self.id, url=self.url, store=self._store.url.partition(":")[0])
+        own = self.cluster.member(self.url, self.host)
+        info = {"open": not self._verify_with, **{name: getattr(own, name) for name in own.__struct_fields__}}
+        hub, ttl = self.subscriptions.hub, settings.lease_seconds
+        self._registrar = Registrar(self.store, hub, self.id, self.url, info=info, ttl=ttl)
+        census = self.cluster.join(own, self._make_bridges(), self._describe_node, self.drain)
+        self._submitter = Submitter(make_sender(settings.broker), self.store) if settings.broker else None
+        self._edge = Edge(self._make_data_plane(), self._make_control_plane(census), settings)
+        try:
+            await self._edge.start(self.host, self.port, tls=self._tls, socks=listeners)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        self._registration.begin(("registration", self._registrar.run()), ("accounts", self._registrar.match()))
+        log.info("listening", node=self.id, url=self.url, store=self.store.url.partition(":")[0])
 
-    async def stop(self) -> None:
-        """Leave the registry, end every connection in order, settle what was accepted, close the store."""
-        self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def on_stop(self) -> None:
+        """Hand leadership over, leave the registry, send the subscribers to other nodes, end every connection."""
+        self._draining = True
+        await self.cluster.resign()
+        await self._registration.stop()
         await self._registrar.withdraw()
+        if sent := await self._edge.drain(self.settings.drain_seconds, self.settings.drain_rate):
+            log.info("drained", node=self.id, subscribers=sent)
         await self._edge.stop(STOP_SECONDS)
-        await self._appender.close()
-        await self._subscriptions.close()
         if self._submitter is not None:
             await self._submitter.close()
-        await self._store.close()
         log.info("stopped", node=self.id)
 
-    def _offer(self, drafts: Sequence[Draft], outcomes: Sequence[Outcome]) -> None:
-        """The hub hears of what was committed, and of duplicates: their first writer may have died before fan-out."""
-        hub = self._subscriptions.hub
+    def _compose(self) -> None:
+        settings = self.settings
+        self.store = self.add(Storage(settings.store)).store
+        self.cluster: Membership = Membership(
+            settings,
+            self.store,
+            self.id,
+            receive=self._received,
+            subscribers=lambda name: self.subscriptions.subscribers(name),
+            publish=lambda channel, data: self.fanout.publish(channel, secrets.token_hex(8), data),
+        )
+        self.subscriptions = Subscriptions(
+            self.store,
+            incarnation=self.cluster.incarnation,
+            count=settings.ring_count,
+            size=settings.ring_bytes,
+            most=settings.channels,
+            topics=self.cluster.mesh,
+        )
+        durable = frozenset(namespace.name for namespace in self.namespaces if namespace.durable)
+        self.fanout = Fanout(self.subscriptions.hub, self.cluster.mesh, durable)
+        self.appender = Appender(self.store, self._committed, count=settings.batch_count, size=settings.waiting_bytes)
+        self.add(Log(self), Policy.REPORT)
+        self.add(self.cluster, Policy.REPORT)
+        self._registration: Chores = self.add(Chores("registration"), Policy.REPORT)
+
+    def _committed(self, drafts: Sequence[Draft], outcomes: Sequence[Outcome]) -> None:
+        self.fanout.committed(drafts, outcomes)
         for draft, outcome in zip(drafts, outcomes, strict=True):
-            for channel, position in outcome.positions.items():
-                if outcome.status == "stored":
-                    publication = Publication(draft.id, position.offset, draft.data, draft.control)
-                    hub.offer(channel, position.epoch, publication)
-                else:
-                    # What the log holds under this id need not be what has come now.
-                    hub.announce(channel, position)
+            if draft.fence and outcome.status == "fenced":
+                self.cluster.refused += 1
+        if self.cluster.reporter is not None:
+            self.cluster.reporter.note(drafts, outcomes)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        """A chore that ends by itself is a fault of ours, and the node is not ready without it."""
-        if not task.cancelled():
-            log.error("chore_failed", chore=task.get_name(), exc_info=task.exception())
-            self._failed.append(f"{task.get_name()} has failed; the log says why, and a restart helps")
+    def _received(self, frame: Frame) -> None:
+        self.fanout.receive(frame)
+        if self.cluster.reporter is not None and frame.epoch:
+            self.cluster.reporter.sent(frame.channel, frame.publications)
 
-    def _chores(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-        """What runs beside the requests for as long as the node does."""
-        settings, hub = self.settings, self._subscriptions.hub
-        heads = Heads(self._store, hub, pause=settings.heads_seconds, sweep=settings.sweep_seconds)
+    def _make_bridges(self) -> list[Bridge]:
         return [
-            ("heads", heads.run()),
-            ("comparison", heads.compare()),
-            ("registration", self._registrar.run()),
-            ("accounts", self._registrar.match()),
-            ("retention", Retainer(self._store, self._namespaces, pause=settings.trim_seconds).run()),
-            ("channels", self._drop_idle()),
+            Bridge(name, open_feed(url), self.appender.append, self.store.head) for name, url in _bridges(self.settings)
         ]
-
-    async def _drop_idle(self) -> None:
-        linger = self.settings.channel_linger_seconds
-        while True:
-            await asyncio.sleep(linger / 4)
-            self._subscriptions.hub.sweep(time.monotonic(), linger)
 
     def _make_data_plane(self) -> DataPlane:
         return DataPlane(
             self.settings,
-            self._appender.append,
-            self._subscriptions,
+            self.appender.append,
+            self.subscriptions,
             self._registrar,
-            durable=frozenset(namespace.name for namespace in self._namespaces if namespace.durable),
+            self.fanout,
             verify_with=self._verify_with,
             clock=time.time,
+            draining=lambda: self._draining,
         )
 
-    def _make_control_plane(self) -> Application:
+    def _make_control_plane(self, census: Census) -> Application:
         names = self.settings.tasks if self._submitter else ()
-        control = Control(self._store, self._submitter, Catalogue(names), self._describe, self._reasons)
+        control = Control(self.store, self._submitter, Catalogue(names), self._describe, self._reasons)
         openapi = encoded(self.settings, signed=bool(self._verify_with))
-        return make_application(control, openapi=openapi, hosts=self.settings.hosts, origins=self.settings.origins)
+        return make_application(
+            control,
+            cluster=census,
+            journal=self.store,
+            openapi=openapi,
+            hosts=self.settings.hosts,
+            origins=self.settings.origins,
+        )
 
     def _describe(self) -> Status:
-        hub = self._subscriptions.hub
+        hub = self.subscriptions.hub
         return Status(
             node=self.id,
             version=__version__,
-            store=self._store.url.partition(":")[0],
+            store=self.store.url.partition(":")[0],
             channels=len(hub.channels),
             subscribers=hub.subscribers,
             uptime=time.monotonic() - self._started,
         )
 
+    def _describe_node(self) -> NodeStatus:
+        hub, roster, (mesh, rpc) = self.subscriptions.hub, self.cluster.roster, self.cluster.counters
+        return NodeStatus(
+            id=self.id,
+            incarnation=self.cluster.incarnation,
+            version=__version__,
+            url=self.url,
+            uptime=time.monotonic() - self._started,
+            leader=roster.leader,
+            term=roster.term,
+            nodes=len(roster.members),
+            channels=len(hub.channels),
+            subscribers=hub.subscribers,
+            draining=self._draining,
+            refused=self.cluster.refused,
+            mesh=mesh,
+            rpc=rpc,
+        )
+
     def _reasons(self) -> list[str]:
-        return [*self._failed, *(["the node is stopping"] if self._stopping else [])]
+        failed = [child for child, _ in self.children if child.state is State.FAILED]
+        said = [f"{one.name} has failed ({one.error}); the log says why, and a restart helps" for one in failed]
+        return [*said, *(["the node is draining"] if self._draining else [])]
+
+
+def _bridges(settings: NodeSettings) -> list[tuple[str, str]]:
+    """Channel and feed of each bridge. Raises `SettingsError`."""
+    found = []
+    for text in settings.bridges:
+        name, _, url = text.partition("=")
+        if not url:
+            raise SettingsError(f"bridges are CHANNEL=URL, such as numbers=numbers://127.0.0.1:7000; got {text!r}")
+        try:
+            found.append((channel_name(name), url))
+        except Refused as error:
+            raise SettingsError(f"bridges has {text!r}: {error.detail}") from error
+    return found
 
 
 def parse_listen(listen: str) -> tuple[str, int]:

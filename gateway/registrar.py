@@ -5,6 +5,7 @@ after the last subscriber has left, so that pages that reload do not write.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -22,14 +23,19 @@ WITHDRAW_SECONDS = 2.0
 
 
 class Registrar:
-    """Registers node `node_id`, whose webhooks go to `url` + ``/hooks``, for `ttl` seconds at a time."""
+    """Registers node `node_id`, whose webhooks go to `url` + ``/hooks``, for `ttl` seconds at a time.
 
-    def __init__(self, store: AsyncStore, hub: Hub, node_id: str, url: str, *, is_open: bool, ttl: float) -> None:
+    `info` is what the node's lease tells of it besides its URL (see `gateway.cluster.lease`).
+    """
+
+    def __init__(
+        self, store: AsyncStore, hub: Hub, node_id: str, url: str, *, info: Mapping[str, object], ttl: float
+    ) -> None:
         self._store = store
         self._hub = hub
         self._node_id = node_id
         self._url = url
-        self._info = msgspec.json.encode({"url": url, "open": is_open}).decode()
+        self._info = msgspec.json.encode({"url": url, **info}).decode()
         self._ttl = ttl
         self._lease: Lease | None = None
         self._hooks: dict[str, Hook] = {}

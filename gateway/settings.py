@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from gateway.edge.settings import EdgeSettings
 from skyhooks.errors import Refused
 from skyhooks.registry import hook_url
-from skyhooks.settings import Setting, boolean, positive, words
+from skyhooks.settings import Setting, boolean, one_of, positive, words
 
 
 def base_url(text: str) -> str:
@@ -61,6 +61,40 @@ class NodeSettings(EdgeSettings):
     channels = Setting(100_000, positive(int), "channels that are served at a time; beyond that subscribing is 503")
     ring_count = Setting(1000, positive(int), "publications of a channel kept in memory")
     ring_bytes = Setting(4 * 1024 * 1024, positive(int), "bytes of data of a channel kept in memory")
+    mesh = Setting(
+        "",
+        str,
+        "base address of this node's ZeroMQ sockets, such as ipc:///run/skyhooks/n1 or tcp://10.0.0.1:7700 (three "
+        "ports from there on); empty means sockets in the runtime folder, "
+        "off means none: it hears of others through the log",
+    )
+    mesh_key = Setting("", str, "file of this node's CURVE key (`skyhooks keys` makes it); needed off loopback")
+    mesh_allow = Setting("", str, "folder with the public keys (*.pub) of the nodes that may take part")
+    forwarder = Setting(
+        "", str, "base address of a `skyhooks forwarder`; empty means that each node talks to each other"
+    )
+    forwarder_key = Setting("", str, "the forwarder's public CURVE key; needed off loopback")
+    coordinator = Setting(
+        "store", one_of("store", "peer"), "what keeps the roster and the leader: the store's leases, or the nodes alone"
+    )
+    join: Setting[tuple[str, ...]] = Setting(
+        (), words, "with coordinator peer: addresses of nodes to join, as they were given as their `mesh`"
+    )
+    heartbeat_seconds = Setting(1.0, positive(float), "pause between two looks at the roster and the leader's lease")
+    leader_lease_seconds = Setting(3.0, positive(float), "how long a leader counts as one after its last sign of life")
+    rpc_seconds = Setting(2.0, positive(float), "how long another node may take to answer")
+    bridges: Setting[tuple[str, ...]] = Setting(
+        (),
+        words,
+        "feeds that the leader brings into channels, as CHANNEL=URL: numbers=numbers://127.0.0.1:7000, "
+        "news=lines:///var/log/news.jsonl",
+    )
+    announce = Setting(True, boolean, "say in the channel `announce`, in turn with the others, that this node is here")
+    journal_days = Setting(7.0, positive(float), "how long the journal is kept")
+    drain_seconds = Setting(
+        5.0, positive(float), "how long a stopping node may take to send its subscribers away", live=True
+    )
+    drain_rate = Setting(200.0, positive(float), "subscribers that a stopping node sends away in a second", live=True)
     channel_linger_seconds = Setting(
         30.0, positive(float), "how long a channel is served after its last subscriber has left"
     )

@@ -7,7 +7,7 @@ failed read is tried again with backoff as long as somebody waits for it.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -28,12 +28,34 @@ SHARE = 200
 """Subscribers that are written a page in one turn of the loop."""
 
 
-class Subscriptions:
-    """The hub's `Work`, on one event loop."""
+class Topics(Protocol):
+    """Where this node says which channels it wants to hear of from other nodes. Neither call waits."""
 
-    def __init__(self, store: AsyncStore, *, incarnation: str, count: int, size: int, most: int = 100_000) -> None:
+    def subscribe(self, channel: str) -> None:
+        """Hear of a channel."""
+        ...
+
+    def unsubscribe(self, channel: str) -> None:
+        """Hear of it no more."""
+        ...
+
+
+class Subscriptions:
+    """The hub's `Work`, on one event loop. Without `topics` this node hears of others through the log alone."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        *,
+        incarnation: str,
+        count: int,
+        size: int,
+        most: int = 100_000,
+        topics: Topics | None = None,
+    ) -> None:
         self.hub = Hub(self, incarnation=incarnation, count=count, size=size, most=most)
         self._store = store
+        self._topics = topics
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling: set[Channel] = set()
         self._again: set[Channel] = set()
@@ -69,6 +91,16 @@ class Subscriptions:
         return since.epoch != channel.epoch or since.offset > channel.ring.head
 
     # What the hub asks (`Work`).
+
+    def serve(self, name: str) -> None:
+        """Hear of a channel from the other nodes."""
+        if self._topics is not None:
+            self._topics.subscribe(name)
+
+    def drop(self, name: str) -> None:
+        """Hear of it no more."""
+        if self._topics is not None:
+            self._topics.unsubscribe(name)
 
     def wake(self) -> None:
         """Flush at the end of this turn."""

@@ -206,7 +206,7 @@ class SkyhooksBackend(StoredResults):
         elif get_current_task() is None:
             outbox.post(Parcel(contents))
         else:
-            parcel = Parcel(contents)
+            parcel = Parcel(contents, runtime=_runtime(request))
             left = _seconds_left(request)
             timeout = self.settings.deadline if left is None else min(self.settings.deadline, left)
             while not parcel.finished:
@@ -304,6 +304,12 @@ def _seconds_left(request: Any) -> float | None:
     if not limit or run is None:
         return None
     return max(0.1, float(limit) - (time.monotonic() - run.began) - LIMIT_MARGIN)
+
+
+def _runtime(request: Any) -> float | None:
+    """For how long the task has run, in seconds."""
+    run = task_run.run_of(request)
+    return None if run is None else time.monotonic() - run.began
 
 
 def _reserved(task_id: str) -> Any:

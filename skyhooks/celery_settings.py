@@ -59,6 +59,9 @@ class CelerySettings(Settings):
     max_result_bytes = Setting(
         512 * 1024, _result_bytes, "bytes of a publication; a larger result becomes an error (too_large)"
     )
+    mesh_key = Setting(
+        "", str, "file of this worker's CURVE key (`skyhooks keys` makes it), for a journal on nodes that want one"
+    )
     in_process = Setting(False, boolean, "allow memory:// in a worker, because everything runs in one process (tests)")
 
     @classmethod

@@ -180,14 +180,36 @@ class Client:
             time.sleep(self._backoff.delay(failures, random.random))
             failures += 1
 
+    def get(self, path: str, answer: type[T], query: Mapping[str, str] | None = None) -> T:
+        """Read anything of a gateway that has no method of its own, such as ``/api/nodes``, as an `answer`."""
+        return self._ask("GET", path, None, {}, answer, query)
+
+    def post(self, path: str, answer: type[T], body: bytes = b"") -> T:
+        """Order anything of a gateway that has no method of its own. It is asked for once, as in `submit`."""
+        return self._ask("POST", path, body, {}, answer)
+
     def _post(self, path: str, body: bytes, headers: Mapping[str, str], answer: type[T]) -> T:
-        """Ask the first gateway that can be connected to. Only a request that was never sent goes to another one."""
-        headers = {"Content-Type": "application/json", **headers}
+        return self._ask("POST", path, body, {"Content-Type": "application/json", **headers}, answer)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        answer: type[T],
+        query: Mapping[str, str] | None = None,
+    ) -> T:
+        """Ask the first gateway that can be connected to. Only a request that was never sent goes to another one,
+        unless it is one to read.
+        """
         timeout = (self._connect, self._answer)
         for url in list(self._urls):
             try:
-                response = self._session.post(
+                response = self._session.request(
+                    method,
                     url + path,
+                    params=query,
                     data=body,
                     headers=headers,
                     timeout=timeout,
@@ -195,7 +217,7 @@ class Client:
                     allow_redirects=False,
                 )
             except requests.RequestException as error:
-                if _was_sent(error):
+                if method != "GET" and _was_sent(error):
                     raise Unreachable(f"{url} was asked and did not answer: {_why(error)}; it may be done") from error
                 self._urls.append(self._urls.pop(0))
                 continue

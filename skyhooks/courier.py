@@ -4,6 +4,8 @@ a fork.
 store object is shared, which takes care of forks itself.
 """
 
+import os
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +16,10 @@ from skyhooks import background
 from skyhooks.celery_settings import CelerySettings
 from skyhooks.errors import StoreError
 from skyhooks.gateways import Gateways
+from skyhooks.journal import FINISHED, Note
 from skyhooks.outbox import Outbox
 from skyhooks.parcel import Contents, Parcel, StoredResult
+from skyhooks.reporter import Reporter
 from skyhooks.sender import Sender, Wire
 from skyhooks.spool import Spool
 from skyhooks.store.base import Store
@@ -34,7 +38,10 @@ class Courier:
         secrets = settings.secrets()
         self._store = store
         wire = Wire(secrets, settings.connect_timeout, settings.read_timeout, settings.ca)
-        self._sender = Sender(wire, Gateways(store, bool(secrets)), store.append)
+        self._gateways = Gateways(store, bool(secrets))
+        self._sender = Sender(wire, self._gateways, store.append)
+        self._reporter = Reporter(settings.mesh_key)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._spool = Spool(spool_folder, settings.spool_size)
         self.outbox = Outbox(self._send, self._spool, settings.progress_queue)
         self._store_failing = False
@@ -50,6 +57,7 @@ class Courier:
         """Send what waits, for up to `timeout` seconds, and spool the rest."""
         self._stopped.set()
         self.outbox.close(timeout)
+        self._reporter.close()
 
     def _send(self, parcels: Sequence[Parcel]) -> None:
         # Celery's result first: whoever hears of the end of a task may ask for its result.
@@ -57,6 +65,12 @@ class Courier:
             if parcel.contents.result is not None and not parcel.stored:
                 parcel.stored = self._put_result(parcel.contents.result)
         self._sender.publish(parcels)
+        self._report([parcel for parcel in parcels if parcel.ended and parcel.settled])
+
+    def _report(self, ended: Sequence[Parcel]) -> None:
+        """Tell the journal, which may lose it, what has ended and is where it belongs."""
+        if ended:
+            self._reporter.report([_note(self._name, parcel) for parcel in ended], self._gateways.collectors())
 
     def _put_result(self, result: StoredResult) -> bool:
         try:
@@ -93,6 +107,11 @@ class Courier:
                             return
                     self._spool.remove(path)
                 log.info("spool_drained", count=len(parcels))
+
+
+def _note(worker: str, parcel: Parcel) -> Note:
+    runtime = {} if parcel.runtime is None else {"runtime": round(parcel.runtime, 6)}
+    return Note.of(FINISHED, worker, parcel.account, parcel.task_id, state=parcel.ended, **runtime)
 
 
 def _spooled(contents: Contents) -> Parcel:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from skyhooks.errors import StoreError
+from skyhooks.journal import Address
 from skyhooks.registry import GATEWAY, NODES
 from skyhooks.store.base import Lease, Store
 
@@ -36,12 +37,14 @@ MOST_ACCOUNTS: Final = 4096
 class LiveNode(msgspec.Struct, frozen=True):
     """What a node's lease tells: its id, its base URL, whether it takes webhooks without a signature (``--open``), and
     its role: a ``gateway`` takes any result, anyone else only those of the accounts that it is registered for.
+    `journal` is where it takes notes, empty when it takes none.
     """
 
     id: str
     url: str
     open: bool = False
     role: str = GATEWAY
+    journal: Address = Address("")
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -81,6 +84,10 @@ class Gateways:
         ordered = sorted(ranked(account or task_id, allowed), key=later)
         return Choice(tuple(allowed[node_id].url for node_id in ordered), len(nodes) - len(allowed))
 
+    def collectors(self) -> list[Address]:
+        """Where the live nodes take notes for the journal."""
+        return [node.journal for node in self._live_nodes() if node.journal.endpoint]
+
     def cool(self, url: str, seconds: float = COOL_DOWN) -> None:
         """Try a gateway after all others for a while: it has just failed, or asked for it."""
         self._cooling[url] = self._clock() + min(seconds, MOST_COOL_DOWN)
@@ -119,6 +126,8 @@ class _Info(msgspec.Struct, frozen=True):
     url: str = ""
     open: bool = False
     role: str = GATEWAY
+    journal: str = ""
+    key: str = ""
 
 
 def _node_of(lease: Lease) -> LiveNode | None:
@@ -127,7 +136,10 @@ def _node_of(lease: Lease) -> LiveNode | None:
         info = msgspec.json.decode(lease.info, type=_Info)
     except msgspec.DecodeError:
         return None
-    return LiveNode(lease.name.removeprefix(NODES), hooks_url(info.url), info.open, info.role) if info.url else None
+    if not info.url:
+        return None
+    journal = Address(info.journal, info.key)
+    return LiveNode(lease.name.removeprefix(NODES), hooks_url(info.url), info.open, info.role, journal)
 
 
 def hooks_url(url: str) -> str:

@@ -31,11 +31,26 @@ class Parcel:
     A parcel with a `slot` may be dropped, and gives way to a newer one with the same slot; one without must arrive.
     """
 
-    __slots__ = ("_done", "account", "contents", "kept", "published", "slot", "stored", "task_id", "waited", "webhook")
+    __slots__ = (
+        "_done",
+        "account",
+        "contents",
+        "ended",
+        "kept",
+        "published",
+        "runtime",
+        "slot",
+        "stored",
+        "task_id",
+        "waited",
+        "webhook",
+    )
 
-    def __init__(self, contents: Contents, slot: str = "") -> None:
+    def __init__(self, contents: Contents, slot: str = "", runtime: float | None = None) -> None:
         self.contents = contents
         self.slot = slot
+        self.runtime = runtime
+        """For how many seconds the task ran; None where that is not known."""
         self.webhook = contents.webhook
         self.published = not contents.webhook
         self.stored = contents.result is None
@@ -44,9 +59,12 @@ class Parcel:
         self.kept = False
         """Whether a copy is in the spool."""
         self._done = threading.Event()
-        keys = parse_webhook(self.webhook).keys if self.webhook else {}
+        webhook = parse_webhook(self.webhook) if self.webhook else None
+        keys = webhook.keys if webhook else {}
         self.account = str(keys.get("account_id", ""))
         self.task_id = str(keys.get("task_id", ""))
+        self.ended = webhook.task.state if webhook and webhook.task and webhook.task.end else ""
+        """The state with which the task has ended; empty for anything else."""
 
     @property
     def key(self) -> str:

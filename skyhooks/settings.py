@@ -6,7 +6,7 @@ name=value``. Only applications call `Settings.load`; nothing is read at import.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 from skyhooks.errors import SettingsError
 
@@ -42,13 +42,28 @@ def positive(kind: Callable[[str], T]) -> Callable[[str], T]:
     return read
 
 
-class Setting(Generic[T]):
-    """One setting. `read` turns text into the value and raises `ValueError` for text that it cannot use."""
+def one_of(*names: str) -> Callable[[str], str]:
+    """A reader that accepts exactly these words."""
 
-    def __init__(self, default: T, read: Callable[[str], T], doc: str) -> None:
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected one of {', '.join(names)}")
+        return text
+
+    return read
+
+
+class Setting(Generic[T]):
+    """One setting. `read` turns text into the value and raises `ValueError` for text that it cannot use.
+
+    With `live`, whoever reads it sees a change at once; else the change waits for a restart.
+    """
+
+    def __init__(self, default: T, read: Callable[[str], T], doc: str, *, live: bool = False) -> None:
         self.default = default
         self.read = read
         self.doc = doc
+        self.live = live
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -74,6 +89,17 @@ class Setting(Generic[T]):
             raise SettingsError(f"{self.name} from {source} is {value!r}, which cannot be used: {error}") from error
 
 
+class Changes(NamedTuple):
+    """What a reload has changed, and what it would have changed if that could be done while running.
+
+    `before` is what there was, for `Settings.take_back`.
+    """
+
+    applied: tuple[str, ...]
+    kept: tuple[str, ...]
+    before: tuple[dict[str, Any], dict[str, Any]]
+
+
 class Settings:
     """Base of a group of settings."""
 
@@ -90,6 +116,8 @@ class Settings:
         if unknown := sorted(set(values) - known):
             raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         self.values = values
+        self._loaded = dict(values)
+        """What the sources said; `fill` and applications add to `values` only."""
 
     @classmethod
     def all(cls) -> "Iterator[Setting[Any]]":
@@ -120,3 +148,36 @@ class Settings:
         if unknown:
             raise SettingsError(f"unknown setting {', '.join(unknown)}; `skyhooks gateway --help` lists them")
         return cls(**given)
+
+    def fill(self, **values: Any) -> None:
+        """Give values to settings that still have their default: what the application works out by itself."""
+        self.values = {**self.values, **{name: value for name, value in values.items() if self._is_default(name)}}
+
+    def reload(
+        self,
+        environ: Mapping[str, str],
+        overrides: Mapping[str, str] | None = None,
+        file: Mapping[str, object] | None = None,
+    ) -> Changes:
+        """Settle the settings anew: all that are live are replaced at once, the others keep their values.
+
+        Raises `SettingsError`, and has then changed nothing.
+        """
+        fresh = self.load(environ, overrides, file)
+        before = (self.values, self._loaded)
+        changed = [one for one in self.all() if self._loaded.get(one.name, one.default) != getattr(fresh, one.name)]
+        live = {one.name: getattr(fresh, one.name) for one in changed if one.live}
+        self.values, self._loaded = {**self.values, **live}, {**self._loaded, **live}
+        return Changes(tuple(live), tuple(one.name for one in changed if not one.live), before)
+
+    def take_back(self, changes: Changes) -> None:
+        """Have the values again that there were before a reload."""
+        self.values, self._loaded = changes.before
+
+    def _is_default(self, name: str) -> bool:
+        setting = getattr(type(self), name, None)
+        if not isinstance(setting, Setting):
+            raise SettingsError(
+                f"unknown setting {name}; known are {', '.join(sorted(one.name for one in self.all()))}"
+            )
+        return bool(getattr(self, name) == setting.default)

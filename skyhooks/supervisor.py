@@ -69,7 +69,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """The process ids of what runs now, by name."""
-        return {place.program.name: place.child.pid for place in self._places if place.child is not None}
+        return {place.program.name: child.pid for place in self._places if (child := place.child) is not None}
 
     def run(self) -> bool:
         """Start everything and keep it running until `stop`. False when a program failed for good.

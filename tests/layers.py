@@ -37,18 +37,16 @@ def _each(package: str, names: str, room: Room) -> dict[str, Room]:
 LIBRARY: Final = {
     **_each("skyhooks", "errors channel publication signature backoff webhook settings", Room(0, pure=True)),
     **_each("skyhooks", "event problem", Room(0, pure=True)),
-    **_each("skyhooks", "child supervisor", Room(1)),
+    "skyhooks.lifecycle": Room(0, pure=True),
+    **_each("skyhooks", "child supervisor tree service process configfile pidfile runner", Room(1)),
     "skyhooks.store": Room(2),
     **_each("skyhooks.store", "base retention supersession", Room(2, pure=True)),
-    **_each(
-        "skyhooks", "broker broker_folder client gateways intake outbox parcel rabbitmq registry sender spool", Room(3)
-    ),
-    **_each(
-        "skyhooks",
-        "accounts background brokers celery celery_results celery_settings courier green heartbeats pulse task_run "
-        "visibility",
-        Room(3),
-    ),
+    **_each("skyhooks", "broker broker_folder client gateways intake outbox parcel registry sender spool", Room(3)),
+    **_each("skyhooks", "accounts background celery celery_results celery_settings courier green task_run", Room(3)),
+    **_each("skyhooks", "brokers heartbeats pulse rabbitmq visibility", Room(3)),
+    "skyhooks.keys": Room(3),
+    "skyhooks.journal": Room(3, pure=True),
+    "skyhooks.reporter": Room(3),
     "skyhooks": Room(3),
     **_each("skyhooks", "adapters checkup cli", Room(4)),
 }
@@ -58,14 +56,26 @@ GATEWAY: Final = {
     "gateway.edge": Room(5, reach=0),
     **_each(
         "gateway",
-        "appender auth heads ingest negotiation registrar retention settings submit subscriptions tls",
+        "appender auth bridge fanout heads ingest negotiation registrar retention runtime settings submit",
         Room(6, reach=3),
     ),
-    **_each("gateway", "api dataplane", Room(7, reach=3)),
+    **_each("gateway", "subscriptions tls", Room(6, reach=3)),
+    "gateway.feeds": Room(6, reach=0),
+    "gateway.unlogged": Room(6, reach=2),
+    **_each("gateway.cluster", "election roster", Room(6, pure=True, also=frozenset({"skyhooks.registry"}), reach=2)),
+    "gateway.cluster": Room(6, reach=3),
+    "gateway.mesh": Room(6, reach=3),
+    **_each("gateway.mesh", "address batch complaints frames", Room(6, pure=True, reach=0)),
+    "gateway.mesh.envelope": Room(6, pure=True, reach=0),
+    **_each("gateway", "api dataplane membership", Room(7, reach=3)),
     "gateway.node": Room(8, reach=3),
-    "gateway.__main__": Room(9, reach=3),
+    "gateway.__main__": Room(9, also=frozenset({"skyhooks.cli.logs"}), reach=3),
 }
-WORKERS: Final = {"workers": Room(5, reach=3)}
+WORKERS: Final = {
+    "workers": Room(5, reach=3),
+    "workers.numbers.__main__": Room(7, reach=3),
+    "workers.numbers.command": Room(6, also=frozenset({"skyhooks.cli.logs"}), reach=3),
+}
 ROOMS: Final = {**LIBRARY, **GATEWAY, **WORKERS}
 
 STRANGERS: Final = frozenset({("gateway", "workers"), ("workers", "gateway")})

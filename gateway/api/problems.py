@@ -76,6 +76,9 @@ NODE: Final = {
     "broker_unavailable": _kind("The task broker did not take the task.", 503),
     "busy": _kind("Too much waits for a commit; send it again.", 503),
     "fenced": _kind("The channel is written by its bridge only.", 409),
+    "node_failed": _kind("The node was asked, and could not do it.", 502),
+    "node_silent": _kind("The node did not answer in time; it may still do what it was asked.", 504),
+    "draining": _kind("The node is stopping and takes no new subscribers; another one serves the same channels.", 503),
     "no_broker": _kind("This gateway submits no tasks.", 503),
     "not_found": _kind("There is nothing at the path.", 404),
     "not_ready": _kind("The node cannot serve now; the detail has the reasons.", 503),
@@ -83,6 +86,7 @@ NODE: Final = {
     "store_unavailable": _kind("The store cannot read or commit now; nothing was changed. Send it again.", 503),
     "too_many_channels": _kind("This node serves as many channels as it may; come back later.", 503),
     "unknown_hook": _kind("There is no hook of that id.", 404),
+    "unknown_node": _kind("There is no node of that id now.", 404),
     "unknown_task": _kind("The task is not one that may be submitted here.", 404),
     "unsigned": _kind("The headers that sign a webhook are missing.", 401),
 }

@@ -11,8 +11,10 @@ import msgspec
 from gateway.api.catalogue import OfferedTask
 from gateway.api.control import Status
 from gateway.api.hooks import Registration
+from gateway.api.journal import Entries
 from gateway.api.problems import Problem
 from gateway.api.tasks import Submission
+from gateway.cluster.census import Draining, Nodes, Presence
 from gateway.dataplane import Published
 from gateway.submit import Submitted
 from skyhooks.channel import ACCOUNT_PATTERN, CHANNEL_PATTERN, MAX_ACCOUNT, MAX_CHANNEL
@@ -25,7 +27,10 @@ from skyhooks.webhook import ID_PATTERN, Webhook
 Schema = dict[str, Any]
 
 TEMPLATE: Final = "#/components/schemas/{name}"
-STRUCTS: Final = (Accepted, Hook, OfferedTask, Problem, Published, Registration, Status, Submission, Submitted, Webhook)
+STRUCTS: Final = (
+    *(Accepted, Draining, Entries, Hook, Nodes, OfferedTask, Presence, Problem, Published, Registration, Status),
+    *(Submission, Submitted, Webhook),
+)
 
 
 def text(pattern: str, example: str, **more: Any) -> Schema:

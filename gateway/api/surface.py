@@ -11,9 +11,11 @@ import msgspec
 from gateway.api.catalogue import OfferedTask
 from gateway.api.control import Status
 from gateway.api.hooks import Registration
+from gateway.api.journal import DEFAULT_LIMIT, DEFAULT_SINCE, MOST, SINCE_PATTERN, Entries
 from gateway.api.problems import SIGNING
 from gateway.api.schemas import ACCOUNT, CHANNEL, POSITION, Schema, listing, reference, text
 from gateway.api.tasks import Submission
+from gateway.cluster.census import Draining, Nodes, Presence
 from gateway.dataplane import Published
 from gateway.hub import encoding, tail
 from gateway.negotiation import SWITCH, VIEWS
@@ -56,7 +58,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 def operations(settings: NodeSettings) -> tuple[Operation, ...]:
     """The table for a node with these settings."""
-    return (*_publishing(settings), *_subscribing(), *_control_plane(settings))
+    return (*_publishing(settings), *_subscribing(), *_control_plane(settings), *_cluster())
 
 
 def _publishing(settings: NodeSettings) -> Iterator[Operation]:
@@ -117,7 +119,7 @@ def _subscribing() -> Iterator[Operation]:
             101: Reply("A WebSocket; each message is a `Line`."),
             200: Reply("What is published, as it comes.", _streams()),
         },
-        codes=("bad_channel", "bad_origin", "bad_position", "store_unavailable", "too_many_channels"),
+        codes=("bad_channel", "bad_origin", "bad_position", "draining", "store_unavailable", "too_many_channels"),
         parameters=(
             _channel(),
             parameter("since", "query", _or_empty(POSITION), "Resume after this position; 0 is the start."),
@@ -195,6 +197,52 @@ def _control_plane(settings: NodeSettings) -> Iterator[Operation]:
     yield _file("/", "page", "The page that submits tasks and shows their results")
     path = parameter("path", "path", {"type": "string", "minLength": 1, "examples": ["app.js"]}, "The name of a file.")
     yield _file("/static/{path}", "pageFile", "The page's files", path)
+
+
+def _cluster() -> Iterator[Operation]:
+    node = parameter("id", "path", {"type": "string", "minLength": 1}, "The id of a node, or `leader`.")
+    yield _get("/api/nodes", "listNodes", "Every node of the cluster, each in its own words", reference(Nodes))
+    yield Operation(
+        method="post",
+        path="/api/nodes/{id}/drain",
+        name="drainNode",
+        summary="Have a node stop in good order",
+        detail="It takes no new subscribers, sends away those that it has, hands leadership over and ends.",
+        replies={202: _json("It has begun.", reference(Draining))},
+        codes=("bad_origin", "node_failed", "node_silent", "unknown_node"),
+        parameters=(node,),
+    )
+    yield _get(
+        "/api/channels/{channel}/presence",
+        "presence",
+        "How many subscribers a channel has, in all and on each node",
+        reference(Presence),
+        "bad_channel",
+        parameters=(_channel(),),
+    )
+    yield _get(
+        "/api/journal",
+        "journal",
+        "What happened to results: when they were finished, stored and sent, and by whom",
+        reference(Entries),
+        *("bad_account", "bad_task_id", "store_unavailable"),
+        parameters=(
+            parameter("account", "query", ACCOUNT, "Only what happened for this account."),
+            parameter("task", "query", ACCOUNT, "Only what happened to this task."),
+            parameter(
+                "since",
+                "query",
+                text(SINCE_PATTERN, "1h"),
+                f"From when on: seconds since 1970, or so long ago (s, m, h, d). Default: {DEFAULT_SINCE}.",
+            ),
+            parameter(
+                "limit",
+                "query",
+                {"type": "integer", "minimum": 1, "maximum": MOST},
+                f"How many entries at most. Default: {DEFAULT_LIMIT}.",
+            ),
+        ),
+    )
 
 
 def _get(

@@ -1,6 +1,7 @@
 """The edge: one listening port, and everything that is connected to it."""
 
 import asyncio
+import random
 import socket
 import ssl
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, cast
 import structlog
 from tornado.web import Application
 
-from gateway.edge.close import GOING_AWAY, Close
+from gateway.edge.close import GOING_AWAY, RESTART, Close
 from gateway.edge.connections import TICK, Connections
 from gateway.edge.dispatch import Dispatch, Routes
 from gateway.edge.protocol import Connection
@@ -72,6 +73,24 @@ class Edge:
         self.port = self._servers[0].sockets[0].getsockname()[1]
         connections.start()
         log.info("edge_listening", host=host, port=self.port, tls=tls is not None)
+
+    async def drain(self, seconds: float, rate: float, close: Close = RESTART) -> int:
+        """End streams and WebSockets in random order, `rate` a second but within `seconds`; how many there were.
+
+        So their clients do not all come to the other nodes in the same moment. The node goes on listening; whoever
+        calls this refuses new subscribers.
+        """
+        if self._connections is None:
+            return 0
+        loop = asyncio.get_running_loop()
+        open_now = [item for item in self._connections.wheel.items() if isinstance(item, OpenSink)]
+        random.shuffle(open_now)
+        began, pause = loop.time(), min(seconds, len(open_now) / rate) / max(1, len(open_now))
+        for number, item in enumerate(open_now):
+            if (wait := began + number * pause - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            item.finish(close)
+        return len(open_now)
 
     async def stop(self, grace: float, close: Close = GOING_AWAY) -> None:
         """Stop listening, let the answers under way finish, end streams and WebSockets with `close`; cut what is left

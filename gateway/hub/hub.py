@@ -11,6 +11,14 @@ from skyhooks.publication import Position, Publication
 class Work(Protocol):
     """What the hub asks of its node. No call waits."""
 
+    def serve(self, name: str) -> None:
+        """A channel is served here from now on: what other nodes say of it is wanted. Comes before `open`."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """A channel is not served here any more."""
+        ...
+
     def wake(self) -> None:
         """Call `Hub.flush` at the end of this turn of the event loop."""
         ...
@@ -62,6 +70,7 @@ class Hub:
                 raise Refused("too_many_channels", detail, 503, {"Retry-After": "5"})
             channel = Channel(name, self, durable=durable, count=self._count, size=self._size)
             self.channels[name] = channel
+            self._work.serve(name)
             if durable:
                 self._work.open(channel)
             else:
@@ -86,8 +95,14 @@ class Hub:
     def offer(self, name: str, epoch: str, publication: Publication) -> None:
         """A publication has been committed to the log; whoever serves its channel takes it."""
         channel = self.channels.get(name)
-        if channel is not None:
+        if channel is not None and channel.durable:
             channel.offer(epoch, publication)
+
+    def hear(self, name: str, publication_id: str, data: bytes) -> None:
+        """Another node has published to a channel without a log; here it takes this node's next offset."""
+        channel = self.channels.get(name)
+        if channel is not None and not channel.durable:
+            channel.offer(channel.epoch, Publication(publication_id, channel.ring.head + 1, data))
 
     def announce(self, name: str, head: Position) -> None:
         """The log of a channel is known to reach `head`."""
@@ -113,6 +128,7 @@ class Hub:
                 gone.append(name)
         for name in gone:
             del self.channels[name]
+            self._work.drop(name)
         return gone
 
     # What channels ask of their hub (`Needs`).

@@ -8,7 +8,11 @@ import click
 from skyhooks import __version__
 from skyhooks.errors import SettingsError, SkyhooksError
 
-COMMANDS: Final = ("up", "gateway", "worker", "submit", "tail", "publish", "hooks", "doctor", "secret")
+COMMANDS: Final = (
+    *("up", "gateway", "worker", "submit", "tail", "publish", "hooks", "doctor", "secret"),
+    *("cluster", "journal", "numbers", "keys", "forwarder"),
+    *("run", "start", "stop", "restart", "reload", "status"),
+)
 """In the order in which people meet them. Each is the object of its name in the module of its name."""
 
 

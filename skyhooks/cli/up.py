@@ -77,8 +77,10 @@ def up(
         raise click.UsageError("a store in memory belongs to one process, and these are several; leave --store out")
     environ = environment(place, store_url, broker_url)
     recover(store_url, broker_url)
-    programs = [gateway_program(number, port, environ, place.folder) for number, port in enumerate(ports, 1)]
+    numbers = f"{HOST}:{free_port()}"
+    programs = [gateway_program(number, port, numbers, environ, place.folder) for number, port in enumerate(ports, 1)]
     programs.append(worker_program(pool, concurrency, environ, place.folder))
+    programs.append(numbers_program(numbers, environ, place.folder))
     console = Console([program.name for program in programs])
     supervisor = Supervisor(programs, console)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -135,10 +137,25 @@ def recover(store_url: str, broker_url: str) -> None:
         store.close()
 
 
-def gateway_program(number: int, port: int, environ: dict[str, str], folder: Path) -> Program:
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def gateway_program(number: int, port: int, numbers: str, environ: dict[str, str], folder: Path) -> Program:
     """A gateway on a port; it goes after the workers, which still have results to bring."""
-    argv = (sys.executable, "-P", "-m", "gateway", "--listen", f"{HOST}:{port}")
+    where = ("--listen", f"{HOST}:{port}", "--node-id", f"node-{number}")
+    argv = (sys.executable, "-P", "-m", "gateway", *where, "-X", f"bridges=numbers=numbers://{numbers}")
     return Program(name=f"gateway-{number}", argv=argv, env=environ, folder=folder, rank=1, grace=GATEWAY_GRACE)
+
+
+def numbers_program(listen: str, environ: dict[str, str], folder: Path) -> Program:
+    """The server of the feed that the leader brings into the channel ``numbers``."""
+    argv = (sys.executable, "-P", "-m", "workers.numbers", "--listen", listen)
+    return Program(name="numbers", argv=argv, env=environ, folder=folder, rank=2)
 
 
 def worker_program(pool: str, concurrency: int, environ: dict[str, str], folder: Path) -> Program:
@@ -174,6 +191,8 @@ def where_to_look(urls: list[str], first_pid: int, place: State) -> str:
         ("Page", f"{urls[0]}/"),
         ("Watch", f"curl -N {urls[0]}/channels/accounts/demo"),
         ("Submit", f"skyhooks submit workers.tasks.countdown --account demo --wait{at}"),
+        ("Numbers", f"curl -N {urls[-1]}/channels/numbers    (the leader brings them, any node has them)"),
+        ("Nodes", f"skyhooks cluster status{at}"),
         ("Break", f"kill -9 {first_pid}    (the first gateway; the page goes on by itself)"),
     ]
     if len(urls) > 1:

@@ -223,8 +223,13 @@ class JournalStore(Protocol):
         """Store entries with the store's time."""
         ...
 
-    def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> list[JournalEntry]:
-        """Up to `limit` entries of an account (of all without) from `since` on, in seconds since 1970, oldest first."""
+    def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> list[JournalEntry]:
+        """Up to `limit` entries from `since` on, in seconds since 1970, oldest first.
+
+        Only those of an account, and of a task, when these are given.
+        """
         ...
 
     def trim_journal(self, age: float) -> int:
@@ -306,7 +311,9 @@ class AsyncStore(Protocol):
         """See `JournalStore.add_journal`."""
         ...
 
-    async def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> list[JournalEntry]:
+    async def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> list[JournalEntry]:
         """See `JournalStore.journal`."""
         ...
 

@@ -143,10 +143,13 @@ class MemoryStore(MemoryLog):
             now = self._clock()
             self._journal.extend(msgspec.structs.replace(entry, at=now) for entry in entries)
 
-    def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> list[JournalEntry]:
+    def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> list[JournalEntry]:
         """See `JournalStore.journal`."""
         with self._lock:
             chosen = [e for e in self._journal if e.at >= since and account in (None, e.account)]
+            chosen = [e for e in chosen if task_id in (None, e.task_id)]
             return sorted(chosen, key=lambda entry: entry.at)[:limit]
 
     def trim_journal(self, age: float) -> int:

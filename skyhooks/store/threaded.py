@@ -87,9 +87,11 @@ class ThreadedStore:
         """See `JournalStore.add_journal`."""
         await self._run(self._writer, self._store.add_journal, entries)
 
-    async def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> list[JournalEntry]:
+    async def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> list[JournalEntry]:
         """See `JournalStore.journal`."""
-        return await self._run(self._reader, self._store.journal, account, since, limit)
+        return await self._run(self._reader, self._store.journal, account, since, limit, task_id)
 
     async def trim_journal(self, age: float) -> int:
         """See `JournalStore.trim_journal`."""

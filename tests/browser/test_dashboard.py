@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -157,7 +158,8 @@ def test_the_page_survives_its_gateway_and_misses_nothing(page: Page, system: Sy
     expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
     expect(page.locator("#connection")).to_have_text("Live")
     expect(row.locator(".badge")).to_have_text("Done")
-    offsets = [int(message["position"].rpartition("-")[2]) for message in messages if "data" in message]
+    events = [message for message in messages if "task_id" in message.get("data", {})]
+    offsets = [int(message["position"].rpartition("-")[2]) for message in events]
     assert offsets == list(range(1, len(offsets) + 1))
     assert not any("gap" in message for message in messages)
     assert ended(messages) == ["SUCCESS"]
@@ -238,3 +240,11 @@ def test_a_gateway_that_stays_away_is_tried_again_and_again(
     again.wait_for("listening")
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#connection")).to_have_text("Live")
+
+
+def test_the_cluster_and_its_numbers_are_shown(page: Page, system: System) -> None:
+    watch(page, system.urls[0], "cluster")
+    expect(page.locator("#nodes li")).to_have_count(2)
+    expect(page.locator("#nodes")).to_contain_text("★ node-")
+    expect(page.locator("#leadership")).to_contain_text("led by node-")
+    expect(page.locator("#numbers")).to_have_text(re.compile(r"\d+ · \d+"))

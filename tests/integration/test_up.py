@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,12 @@ SKYHOOKS = [sys.executable, "-P", "-m", "skyhooks.cli"]
 class Everything:
     """A running ``skyhooks up`` with its own state folder and ports."""
 
-    def __init__(self, spawn: Spawn, folder: Path, port: int, *options: str) -> None:
+    def __init__(
+        self, spawn: Spawn, folder: Path, port: int, *options: str, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._spawn = spawn
         self.urls = [f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"]
-        self.env = {"XDG_STATE_HOME": str(folder / "home"), "SKYHOOKS_URL": " ".join(self.urls)}
+        self.env = {"XDG_STATE_HOME": str(folder / "home"), "SKYHOOKS_URL": " ".join(self.urls), **(environ or {})}
         state = ["--state", str(folder / "state"), "--port", str(port)]
         self.process = spawn([*SKYHOOKS, "up", *state, *options], self.env)
         self.process.wait_for(r"Skyhooks is ready\.")
@@ -95,13 +97,14 @@ def test_a_task_whose_worker_is_killed_runs_again_and_ends_once(everything: Ever
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_worker_then_gateways_and_leaves_no_process(everything: Everything, number: int) -> None:
     children = descendants(everything.process.pid)
-    assert len(children) == 3
+    assert len(children) == 4
     os.killpg(everything.process.pid, number)
     assert everything.process.wait() == 0
     assert everything.process.lines[-1].startswith("Stopped.")
     stopped = [line.split()[0] for line in everything.process.lines if "| stopped (exit code 0)" in line]
     assert stopped[0] == "worker-1"
-    assert sorted(stopped[1:]) == ["gateway-1", "gateway-2"]
+    assert sorted(stopped[1:3]) == ["gateway-1", "gateway-2"]
+    assert stopped[3:] == ["numbers"]
     assert not any(alive(pid) for pid in children)
     assert "Traceback" not in everything.process.output
 

@@ -11,10 +11,17 @@ ROOT = Path(__file__).parents[2]
 
 CONTRACT = "tests/contract"
 ELSEWHERE: Final[dict[str, str]] = {
+    "workers/numbers/__main__.py": "tests/unit/workers/numbers/test_server.py, as a process",
+    "workers/numbers/command.py": "tests/unit/workers/numbers/test_server.py, as a process",
     "gateway/__main__.py": "tests/unit/skyhooks/cli/test_gateway.py, as a process",
     "gateway/api/application.py": "tests/unit/gateway/api, whose requests go through it",
     "gateway/api/control.py": "tests/unit/gateway/api, whose handlers are given one",
+    "gateway/cluster/roster.py": "it is the contract",
+    "skyhooks/cli/logs.py": "tests/integration/test_service_commands.py, whose log it writes",
     "skyhooks/cli/__main__.py": "tests/unit/skyhooks/cli/test_tail.py, as a process",
+    "skyhooks/cli/reload.py": "tests/integration/test_service_commands.py, as processes",
+    "skyhooks/cli/start.py": "tests/integration/test_service_commands.py, as processes",
+    "skyhooks/cli/stop.py": "tests/integration/test_service_commands.py, as processes",
     "skyhooks/visibility.py": "tests/integration/test_brokers.py, on a real Redis",
     "skyhooks/store/base.py": "it is the contract",
     "skyhooks/store/memory.py": CONTRACT,

@@ -8,6 +8,10 @@ export async function status() {
   return ask("/api/status");
 }
 
+export async function nodes() {
+  return ask("/api/nodes");
+}
+
 export async function submit(name, { args, kwargs, account }) {
   return ask(`/api/tasks/${encodeURIComponent(name)}`, {
     method: "POST",

@@ -1,6 +1,7 @@
 // The page: a form that submits tasks, and the list of what happens for one account.
 
 import { offeredTasks, status, submit } from "./api.js";
+import { watchCluster } from "./cluster.js";
 import { Feed } from "./feed.js";
 import { Task } from "./task.js";
 
@@ -217,5 +218,6 @@ at("copy").hidden = !navigator.clipboard;
 setInterval(() => tasks.forEach((task) => task.end || touch(task)), 1000);
 
 loadTasks();
+watchCluster();
 const wanted = new URLSearchParams(window.location.search).get("account") ?? "";
 watch(ACCOUNT.test(wanted) ? wanted : "demo");

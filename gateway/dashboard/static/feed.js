@@ -19,11 +19,11 @@ export class Feed {
     window.addEventListener("online", () => this.hurry());
   }
 
-  // Follow a channel from its beginning.
-  open(channel) {
+  // Follow a channel from its beginning, or from now on.
+  open(channel, since = "0") {
     this.close();
     this.#channel = channel;
-    this.#position = "0";
+    this.#position = since === "now" ? null : since;
     this.#failures = 0;
     this.#connect();
   }
@@ -56,7 +56,8 @@ export class Feed {
   #address() {
     const path = this.#channel.split("/").map(encodeURIComponent).join("/");
     const origin = window.location.origin.replace(/^http/, "ws");
-    return `${origin}/channels/${path}?since=${encodeURIComponent(this.#position)}`;
+    const since = this.#position === null ? "" : `?since=${encodeURIComponent(this.#position)}`;
+    return `${origin}/channels/${path}${since}`;
   }
 
   #take(message) {

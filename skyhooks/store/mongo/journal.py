@@ -30,11 +30,15 @@ class Journal(Facet):
         timed = {"$mergeObjects": [{"$literal": document}, {"at": self._clock.now()}]}
         return UpdateOne({"_id": key}, [{"$replaceWith": timed}], upsert=True)
 
-    def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> Steps[list[JournalEntry]]:
+    def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> Steps[list[JournalEntry]]:
         """See `JournalStore.journal`."""
         query: Document = {"at": {"$gte": datetime.fromtimestamp(since, UTC)}}
         if account is not None:
             query["account"] = account
+        if task_id is not None:
+            query["task_id"] = task_id
         found: list[dict[str, Any]] = yield find(JOURNAL, query, sort=[("at", 1), ("_id", 1)], limit=limit)
         return [JournalEntry(**{**row, "at": row["at"].timestamp()}) for row in map(_without_key, found)]
 

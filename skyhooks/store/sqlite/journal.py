@@ -7,8 +7,9 @@ from skyhooks.store.base import JournalEntry
 from skyhooks.store.sqlite.facet import Facet
 
 _ENTRIES: Final = "SELECT at, event, node, account, task_id, data FROM journal WHERE at >= :since"
-_OF_ALL: Final = _ENTRIES + " ORDER BY at, number LIMIT :limit"
-_OF_ACCOUNT: Final = _ENTRIES + " AND account = :account ORDER BY at, number LIMIT :limit"
+_OF_ACCOUNT: Final = " AND account = :account"
+_OF_TASK: Final = " AND task_id = :task_id"
+_IN_ORDER: Final = " ORDER BY at, number LIMIT :limit"
 
 
 class SqliteJournal(Facet):
@@ -23,15 +24,16 @@ class SqliteJournal(Facet):
                 [(now, entry.event, entry.node, entry.account, entry.task_id, entry.data) for entry in entries],
             )
 
-    def journal(self, account: str | None = None, since: float = 0.0, limit: int = 1000) -> list[JournalEntry]:
+    def journal(
+        self, account: str | None = None, since: float = 0.0, limit: int = 1000, task_id: str | None = None
+    ) -> list[JournalEntry]:
         """See `JournalStore.journal`."""
-        query = _OF_ALL if account is None else _OF_ACCOUNT
+        query = _ENTRIES + (_OF_ACCOUNT if account is not None else "") + (_OF_TASK if task_id is not None else "")
+        asked = {"since": since, "account": account, "task_id": task_id, "limit": limit}
         with self._database.reading() as db:
             return [
                 JournalEntry(at=at, event=event, node=node, account=of, task_id=task_id, data=data)
-                for at, event, node, of, task_id, data in db.execute(
-                    query, {"since": since, "account": account, "limit": limit}
-                )
+                for at, event, node, of, task_id, data in db.execute(query + _IN_ORDER, asked)
             ]
 
     def trim_journal(self, age: float) -> int:

@@ -3,6 +3,7 @@ import pytest
 from gateway.node import Node, parse_listen
 from gateway.settings import NodeSettings
 from skyhooks.errors import SettingsError
+from skyhooks.lifecycle import State
 from skyhooks.registry import Registry
 from skyhooks.store import open_store
 from tests.certificates import Authority
@@ -93,12 +94,12 @@ def test_a_node_id_that_cannot_be_registered_is_refused_at_the_start() -> None:
 
 async def test_a_chore_that_fails_makes_the_node_unready(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as node:
-        monkeypatch.setattr(node._subscriptions.hub, "announce", None)
+        monkeypatch.setattr(node.subscriptions.hub, "announce", None)
         await call(node, "POST", "/channels/accounts/a", json=1)
-        await until(lambda: node._failed)
+        await until(lambda: any(child.state is State.FAILED for child, _ in node.children))
         answer = await call(node, "GET", "/readyz")
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-        assert "heads has failed" in answer.json()["detail"]
+        assert "log has failed" in answer.json()["detail"]
 
 
 async def test_a_stopping_node_ends_its_streams() -> None:
@@ -124,7 +125,8 @@ async def test_an_ipv6_address_stands_in_brackets_in_the_nodes_url() -> None:
 
 
 async def test_a_nodes_url_may_be_given(tmp_path) -> None:
-    settings = NodeSettings.load({}, {"listen": "127.0.0.1:0", "open": "yes", "public_url": "https://hooks.example/"})
+    given = {"listen": "127.0.0.1:0", "open": "yes", "store": "memory://", "public_url": "https://hooks.example/"}
+    settings = NodeSettings.load({}, given)
     assert Node(settings).url == "https://hooks.example"
 
 

@@ -19,7 +19,7 @@ class Bench:
         self.registry = Registry(self.store)
         wrapped = ThreadedStore(self.store)
         self.hub = Subscriptions(wrapped, incarnation="run", count=1, size=1).hub
-        self.registrar = Registrar(wrapped, self.hub, "n1", URL, is_open=True, ttl=0.3)
+        self.registrar = Registrar(wrapped, self.hub, "n1", URL, info={"open": True}, ttl=0.3)
         self.tasks = [asyncio.create_task(self.registrar.run()), asyncio.create_task(self.registrar.match())]
 
     def serve(self, name: str) -> None:

@@ -251,6 +251,28 @@ def test_a_request_that_was_never_sent_goes_to_the_next_gateway(serve: Callable[
     assert Client(nobody, server.url).publish("a", 1) == Published("stored", "i", "a", "e-1", 2)
 
 
+def test_what_is_only_read_is_asked_of_the_next_gateway_even_if_it_was_sent(serve: Callable[..., Server]) -> None:
+    first, second = serve(b""), serve(answer(200, '{"leader": "n1"}'))
+    found = Client(first.url, second.url).get("/api/nodes", dict[str, str], {"since": "1 h", "task": "a&b"})
+    assert found == {"leader": "n1"}
+    for server in (first, second):
+        assert server.requests[0].splitlines()[0] == "GET /api/nodes?since=1+h&task=a%26b HTTP/1.1"
+
+
+def test_what_is_ordered_is_asked_for_once(serve: Callable[..., Server]) -> None:
+    first, second = serve(b""), serve(answer(200, "{}"))
+    with pytest.raises(Unreachable, match="may be done"):
+        Client(first.url, second.url).post("/api/nodes/n1/drain", dict[str, str])
+    assert second.requests == []
+    server = serve(problem(404, "unknown_node"))
+    with pytest.raises(Refused) as caught:
+        Client(server.url).post("/api/nodes/n1/drain", dict[str, str])
+    assert (caught.value.code, server.requests[0].splitlines()[0]) == (
+        "unknown_node",
+        "POST /api/nodes/n1/drain HTTP/1.1",
+    )
+
+
 def test_a_submission_carries_everything_and_gives_channels_and_positions(serve: Callable[..., Server]) -> None:
     server = serve(answer(202, '{"task_id":"t","channels":{"task":"tasks/t"},"positions":{"tasks/t":"0"}}'))
     done = Client(server.url).submit("shop.charge", [1], {"b": 2}, "acme")

@@ -2,6 +2,7 @@
 
 from skyhooks.errors import StoreUnavailable
 from skyhooks.gateways import COOL_DOWN, FRESH, MOST_COOL_DOWN, Choice, Gateways, ranked
+from skyhooks.journal import Address
 from skyhooks.registry import Registry
 from skyhooks.store.memory import MemoryStore
 
@@ -167,3 +168,17 @@ def test_an_app_that_may_not_be_talked_to_bars_only_its_own_accounts() -> None:
 
     assert gateways.choose("other", "t") == Choice()
     assert gateways.choose("acme", "t") == Choice((), refused=1)
+
+
+def test_whoever_collects_for_the_journal_is_known_with_its_key() -> None:
+    store, clock = store_with(1), Clock()
+    store.lease("nodes/n1", "n1", 60, '{"url": "http://a", "journal": "ipc:///run/n1.journal"}')
+    store.lease("nodes/n2", "n2", 60, '{"url": "http://b", "journal": "tcp://10.0.0.2:7702", "key": "public"}')
+    store.lease("nodes/n3", "n3", 60, '{"url": "http://c", "journal": 7}')
+    gateways = Gateways(store, signing=False, clock=clock)
+
+    assert gateways.collectors() == [Address("ipc:///run/n1.journal"), Address("tcp://10.0.0.2:7702", "public")]
+
+    store.lease("nodes/n1", "n1", 60, '{"url": "http://a"}')
+    clock.now += FRESH
+    assert gateways.collectors() == [Address("tcp://10.0.0.2:7702", "public")]

@@ -1,6 +1,7 @@
 """A parcel knows for whom it is and when nothing is left to do."""
 
 from skyhooks.parcel import Contents, Parcel, StoredResult
+from skyhooks.publication import TaskMark
 from skyhooks.webhook import encode_webhook
 
 RESULT = StoredResult("task:t", b"{}", None)
@@ -36,3 +37,20 @@ def test_who_waits_learns_that_it_is_finished() -> None:
     parcel.finish()
     assert parcel.wait(0.0)
     assert parcel.finished
+
+
+def test_a_parcel_knows_whether_its_task_has_ended_and_how_long_it_ran() -> None:
+    def of(state: str) -> Parcel:
+        return Parcel(Contents(encode_webhook({"task_id": "t"}, 1, "t:1", TaskMark("run", 0, state))), runtime=1.5)
+
+    assert [of(state).ended for state in ("SUCCESS", "FAILURE", "REVOKED", "RETRY", "STARTED", "PROGRESS")] == [
+        "SUCCESS",
+        "FAILURE",
+        "REVOKED",
+        "",
+        "",
+        "",
+    ]
+    assert of("SUCCESS").runtime == 1.5
+    without = Parcel(Contents(b""))
+    assert (without.ended, without.runtime) == ("", None)

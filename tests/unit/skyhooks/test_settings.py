@@ -110,3 +110,53 @@ def test_a_setting_never_takes_the_name_of_another_one() -> None:
 
         class Second(First):
             size = Setting(2, int, "the size of something else")
+
+
+class Live(Settings):
+    rate = Setting(1.0, positive(float), "how often", live=True)
+    burst = Setting(5, positive(int), "how many", live=True)
+    listen = Setting("here", str, "where")
+
+
+def test_a_reload_replaces_what_is_live_and_names_what_needs_a_restart() -> None:
+    settings = Live.load({}, None, {"rate": 1, "listen": "here"})
+    changes = settings.reload({}, None, {"rate": 2, "listen": "there"})
+    assert (changes.applied, changes.kept) == (("rate",), ("listen",))
+    assert (settings.rate, settings.listen) == (2.0, "here")
+    assert settings.reload({}, None, {"rate": 2, "listen": "there"})[:2] == ((), ("listen",))
+
+
+def test_a_value_that_is_gone_from_its_source_is_the_default_again() -> None:
+    settings = Live.load({}, None, {"rate": 7})
+    assert settings.reload({}).applied == ("rate",)
+    assert settings.rate == 1.0
+
+
+def test_a_reload_with_one_wrong_value_changes_none() -> None:
+    settings = Live.load({})
+    with pytest.raises(SettingsError, match=r"burst from the config file is 0"):
+        settings.reload({}, None, {"rate": 2, "burst": 0})
+    assert (settings.rate, settings.burst) == (1.0, 5)
+
+
+def test_a_reload_has_the_same_order_of_sources() -> None:
+    settings = Live.load({}, {"rate": "3"}, {"rate": 2})
+    assert settings.reload({"SKYHOOKS_RATE": "4"}, {"rate": "3"}, {"rate": 9}).applied == ()
+    assert settings.rate == 3.0
+
+
+def test_a_reload_can_be_taken_back() -> None:
+    settings = Live.load({})
+    settings.take_back(settings.reload({}, None, {"rate": 2}))
+    assert settings.rate == 1.0
+    assert settings.reload({}, None, {"rate": 2}).applied == ("rate",)
+
+
+def test_what_an_application_has_filled_in_is_no_change() -> None:
+    settings = Live.load({}, None, {"rate": 2})
+    settings.fill(rate=9.0, listen="found")
+    assert (settings.rate, settings.listen) == (2.0, "found")
+    assert settings.reload({}, None, {"rate": 3}).kept == ()
+    assert settings.listen == "found"
+    with pytest.raises(SettingsError, match="unknown setting reload"):
+        settings.fill(reload=1)

@@ -75,6 +75,38 @@ async def test_stopping_ends_everything_in_order(serve: Serve, connect: Connect)
     assert [peer.calls for peer in peers] == [["opened", "closed"]] * 2
 
 
+async def test_draining_sends_subscribers_away_and_nobody_else(serve: Serve, connect: Connect) -> None:
+    peers = [Noting(), Noting()]
+    edge = await serve({"/stream": peers[0].stream, "/ws": peers[1].websocket})
+    idle, stream = await connect(edge), await connect(edge)
+    stream.send(get("/stream"))
+    async with websocket(f"ws://127.0.0.1:{edge.port}/ws") as client:
+        await eventually(lambda: all(peer.calls for peer in peers))
+
+        assert await edge.drain(1, 1000) == 2
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == RESTART.code
+    assert (await stream.answer()).body == b""
+    idle.send(get())
+    assert (await idle.answer()).code == "not_found"
+
+
+async def test_draining_takes_no_longer_than_it_may(serve: Serve, connect: Connect) -> None:
+    peers = [Noting() for _ in range(3)]
+    edge = await serve({f"/{number}": peer.stream for number, peer in enumerate(peers)})
+    clients = [await connect(edge) for _ in peers]
+    for number, client in enumerate(clients):
+        client.send(get(f"/{number}"))
+    await eventually(lambda: all(peer.calls for peer in peers))
+    async with asyncio.timeout(10):
+        assert await edge.drain(0.05, 0.001) == 3
+    for client in clients:
+        assert (await client.answer()).body == b""
+
+
 async def test_what_outlasts_the_grace_is_cut(serve: Serve, connect: Connect, lines: list[dict[str, object]]) -> None:
     began, ended = [], []
 

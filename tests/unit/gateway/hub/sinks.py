@@ -50,11 +50,18 @@ class World:
         self.log: list[Publication] = []
         self.lost = 0
         self.woken = 0
+        self.served: list[str] = []
         self.opening: list[Channel] = []
         self.filling: list[Channel] = []
         self.replaying: list[tuple[Channel, Subscriber]] = []
 
     # Work
+    def serve(self, name: str) -> None:
+        self.served.append(name)
+
+    def drop(self, name: str) -> None:
+        self.served.remove(name)
+
     def wake(self) -> None:
         self.woken += 1
 

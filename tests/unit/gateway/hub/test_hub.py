@@ -1,6 +1,7 @@
 import pytest
 
 from skyhooks.errors import Refused
+from skyhooks.publication import Publication
 from tests.unit.gateway.hub.sinks import World
 
 
@@ -60,3 +61,40 @@ def test_one_channel_too_many_is_refused_and_the_others_are_served() -> None:
         world.subscribe(name="three")
     assert (refused.value.status, refused.value.code) == (503, "too_many_channels")
     world.subscribe(name="two")
+
+
+def test_the_node_is_told_what_is_served_before_the_log_is_read() -> None:
+    world = World()
+    told: list[str] = []
+    world.open = lambda channel: told.extend(world.served)  # type: ignore[method-assign]
+
+    world.hub.channel("accounts/a", durable=True)
+    world.hub.channel("chat", durable=False)
+
+    assert told == ["accounts/a"]
+    assert world.served == ["accounts/a", "chat"]
+    world.hub.sweep(0, 1)
+    world.hub.sweep(2, 1)
+    assert world.served == []
+
+
+def test_what_another_node_published_takes_the_next_offset_here() -> None:
+    world = World()
+    channel = world.hub.channel("chat", durable=False)
+    world.hub.publish("chat", "1", b"1")
+    world.hub.hear("chat", "x", b"2")
+    world.hub.hear("nobody", "x", b"3")
+
+    assert (channel.ring.head, list(world.hub.channels)) == (2, ["chat"])
+
+
+def test_a_publication_of_the_wrong_kind_changes_nothing() -> None:
+    world = World()
+    logged = world.hub.channel("accounts/a", durable=True)
+    logged.open("e", 0)
+    chat = world.hub.channel("chat", durable=False)
+
+    world.hub.hear("accounts/a", "x", b"1")
+    world.hub.offer("chat", "e", Publication("x", 1, b"1"))
+
+    assert (logged.ring.head, chat.ring.head) == (0, 0)

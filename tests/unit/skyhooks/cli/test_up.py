@@ -92,8 +92,10 @@ def test_the_broker_is_made_before_anything_starts(tmp_path: Path) -> None:
 
 def test_workers_go_before_gateways(tmp_path: Path) -> None:
     worker = up.worker_program("gevent", 100, {}, tmp_path)
-    gateway = up.gateway_program(1, 8080, {}, tmp_path)
-    assert worker.rank < gateway.rank
+    gateway = up.gateway_program(1, 8080, "127.0.0.1:7000", {}, tmp_path)
+    numbers = up.numbers_program("127.0.0.1:7000", {}, tmp_path)
+    assert worker.rank < gateway.rank < numbers.rank
+    assert "bridges=numbers=numbers://127.0.0.1:7000" in gateway.argv
     assert worker.argv[1:8] == ("-P", "-m", "celery", "-A", "workers.app", "--quiet", "worker")
 
 

@@ -1,0 +1,1 @@
+"""A server of numbers that count up, on gevent: the feed of the channel ``numbers``."""
