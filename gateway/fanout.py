@@ -43,7 +43,7 @@ class Fanout:
             for channel, position in outcome.positions.items():
                 if not self.is_durable(channel):
                     # A log that no other node reads only settles what is a duplicate.
-                    if outcome.status == "stored":
+                    if outcome.status == "stored" and not draft.control:
                         self.publish(channel, draft.id, draft.data)
                 elif outcome.status == "stored":
                     publication = Publication(draft.id, position.offset, draft.data, draft.control)

@@ -19,6 +19,7 @@ from gateway.bridge import Bridge, Deposed
 from gateway.cluster.announcer import Announcer
 from gateway.cluster.census import Census, NodeStatus
 from gateway.cluster.lease import StoreCoordinator
+from gateway.cluster.peer import PeerCoordinator
 from gateway.cluster.roster import Coordinator, Member, Roster
 from gateway.mesh.address import announced, node_endpoints
 from gateway.mesh.frames import Frame
@@ -26,8 +27,8 @@ from gateway.mesh.journal import Collector, Reporter
 from gateway.mesh.rpc import Rpc
 from gateway.mesh.security import Security
 from gateway.mesh.transport import Mesh, MeshOptions
-from gateway.settings import NodeSettings
-from skyhooks.errors import StoreError
+from gateway.settings import PEER, NodeSettings
+from skyhooks.errors import SettingsError, StoreError
 from skyhooks.keys import read_keys
 from skyhooks.service import Service
 from skyhooks.store.base import AsyncStore
@@ -68,6 +69,8 @@ class Membership(Service):
         self._subscribers = subscribers
         self._publish = publish
         self._endpoints = node_endpoints(settings.mesh) if settings.mesh not in ("", OFF) else None
+        if settings.coordinator == PEER and self._endpoints is None:
+            raise SettingsError("with coordinator peer the nodes know each other by the setting mesh, which is off")
         self._security = _security(settings)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if self._endpoints is not None:
@@ -109,6 +112,11 @@ class Membership(Service):
         self.spawn(self._collector.run(), "journal")
         self.reporter = Reporter(self._node_id, self._subscribers, self._security, context=self._context)
 
+    def on_reload(self) -> None:
+        """Read the list of allowed keys again. Raises `SettingsError`; the old list stays in force then."""
+        if self._security is not None:
+            self._security.reload()
+
     def member(self, url: str, host: str) -> Member:
         """This node as the others see it: its HTTP `url`, and its sockets, which they reach under `host`."""
         bound = (self.mesh, self._rpc, self._collector) if self._endpoints is not None else ()
@@ -127,13 +135,7 @@ class Membership(Service):
         assert self._rpc is not None  # noqa: S101  # it has been started
         settings = self._settings
         self._bridges = bridges
-        self._coordinator = StoreCoordinator(
-            self._store,
-            self._node_id,
-            self.incarnation,
-            heartbeat=settings.heartbeat_seconds,
-            ttl=settings.leader_lease_seconds,
-        )
+        self._coordinator = self._make_coordinator(own, self._rpc)
         self._coordinator.watch(self._changed)
         self.spawn(self._coordinator.run(), "coordinator")
         if settings.announce:
@@ -148,6 +150,13 @@ class Membership(Service):
             journal=self._store,
             timeout=settings.rpc_seconds,
         )
+
+    def _make_coordinator(self, own: Member, rpc: Rpc) -> Coordinator:
+        heartbeat, ttl = self._settings.heartbeat_seconds, self._settings.leader_lease_seconds
+        if self._settings.coordinator == PEER:
+            join = [node_endpoints(address).rpc for address in self._settings.join]
+            return PeerCoordinator(rpc, own, join, heartbeat=heartbeat, silence=ttl)
+        return StoreCoordinator(self._store, self._node_id, self.incarnation, heartbeat=heartbeat, ttl=ttl)
 
     async def resign(self) -> None:
         """Hand leadership over, if this node has it, and do not take it again."""

@@ -27,10 +27,11 @@ from gateway.membership import Membership
 from gateway.mesh.frames import Frame
 from gateway.registrar import Registrar
 from gateway.retention import Retainer
-from gateway.settings import NodeSettings
+from gateway.settings import PEER, NodeSettings
 from gateway.submit import Submitter, make_sender
 from gateway.subscriptions import Subscriptions
 from gateway.tls import server_context
+from gateway.unlogged import Unlogged
 from skyhooks import __version__
 from skyhooks.channel import DEFAULT_NAMESPACES, Namespace, channel_name, namespace_of
 from skyhooks.errors import Refused, SettingsError
@@ -118,6 +119,8 @@ class Node(Service):
         self._started = time.monotonic()
         self._draining = False
         names = dict.fromkeys((NUMBERS, *settings.durable, *(namespace_of(name) for name, _ in _bridges(settings))))
+        if settings.coordinator == PEER and not settings.store.startswith("memory:"):
+            raise SettingsError(f"with coordinator peer the store is memory://; got {settings.store.partition(':')[0]}")
         self.namespaces = (*DEFAULT_NAMESPACES, *(Namespace(name=name, durable=True) for name in names))
         self._compose()
 
@@ -188,7 +191,9 @@ class Node(Service):
             most=settings.channels,
             topics=self.cluster.mesh,
         )
-        durable = frozenset(namespace.name for namespace in self.namespaces if namespace.durable)
+        # A log that only this node reads keeps nothing for the others.
+        logged = () if settings.coordinator == PEER else self.namespaces
+        durable = frozenset(namespace.name for namespace in logged if namespace.durable)
         self.fanout = Fanout(self.subscriptions.hub, self.cluster.mesh, durable)
         self.appender = Appender(self.store, self._committed, count=settings.batch_count, size=settings.waiting_bytes)
         self.add(Log(self), Policy.REPORT)
@@ -209,9 +214,11 @@ class Node(Service):
             self.cluster.reporter.sent(frame.channel, frame.publications)
 
     def _make_bridges(self) -> list[Bridge]:
-        return [
-            Bridge(name, open_feed(url), self.appender.append, self.store.head) for name, url in _bridges(self.settings)
-        ]
+        append, head = self.appender.append, self.store.head
+        if self.settings.coordinator == PEER:
+            unlogged = Unlogged(self.fanout.publish)
+            append, head = unlogged.append, unlogged.head
+        return [Bridge(name, open_feed(url), append, head) for name, url in _bridges(self.settings)]
 
     def _make_data_plane(self) -> DataPlane:
         return DataPlane(

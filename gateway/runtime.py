@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.settings import NodeSettings
+from gateway.settings import PEER, NodeSettings
 from skyhooks.errors import SettingsError
 from skyhooks.store import default_url
 
@@ -50,7 +50,7 @@ def with_defaults(settings: NodeSettings, environ: Mapping[str, str]) -> NodeSet
     Raises `SettingsError` (see `runtime_folder`).
     """
     if not settings.store:
-        settings.values["store"] = default_url(environ)
+        settings.values["store"] = "memory://" if settings.coordinator == PEER else default_url(environ)
     if not settings.mesh:
         settings.values["mesh"] = make_mesh_address(environ)
     return settings

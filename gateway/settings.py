@@ -1,11 +1,16 @@
 """Settings of a node: every limit, with its default and what it means. The edge adds its own."""
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.edge.settings import EdgeSettings
 from skyhooks.errors import Refused
 from skyhooks.registry import hook_url
 from skyhooks.settings import Setting, boolean, one_of, positive, words
+
+STORE: Final = "store"
+PEER: Final = "peer"
+"""What keeps the roster and the leader: leases in the store, or the nodes alone."""
 
 
 def base_url(text: str) -> str:
@@ -75,7 +80,10 @@ class NodeSettings(EdgeSettings):
     )
     forwarder_key = Setting("", str, "the forwarder's public CURVE key; needed off loopback")
     coordinator = Setting(
-        "store", one_of("store", "peer"), "what keeps the roster and the leader: the store's leases, or the nodes alone"
+        STORE,
+        one_of(STORE, PEER),
+        "what keeps the roster and the leader: leases in the store, or the nodes alone; with peer nothing has a log, "
+        "and the store is memory://",
     )
     join: Setting[tuple[str, ...]] = Setting(
         (), words, "with coordinator peer: addresses of nodes to join, as they were given as their `mesh`"

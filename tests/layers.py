@@ -62,7 +62,9 @@ GATEWAY: Final = {
     **_each("gateway", "subscriptions tls", Room(6, reach=3)),
     "gateway.feeds": Room(6, reach=0),
     "gateway.unlogged": Room(6, reach=2),
-    **_each("gateway.cluster", "election roster", Room(6, pure=True, also=frozenset({"skyhooks.registry"}), reach=2)),
+    **_each(
+        "gateway.cluster", "election gossip roster", Room(6, pure=True, also=frozenset({"skyhooks.registry"}), reach=2)
+    ),
     "gateway.cluster": Room(6, reach=3),
     "gateway.mesh": Room(6, reach=3),
     **_each("gateway.mesh", "address batch complaints frames", Room(6, pure=True, reach=0)),
