@@ -3,7 +3,9 @@
 # elsewhere it names the packages and fails.
 set -euo pipefail
 
-declare -A package_of=([chromium]=chromium [openssl]=openssl [rabbitmq-server]=rabbitmq-server [redis-server]=redis-server)
+declare -A package_of=(
+  [chromium]=chromium [ip]=iproute2 [openssl]=openssl [rabbitmq-server]=rabbitmq-server [redis-server]=redis-server
+)
 
 missing=()
 for program in "${!package_of[@]}"; do

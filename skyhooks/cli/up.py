@@ -27,7 +27,7 @@ from skyhooks.supervisor import Supervisor
 
 HOST: Final = "127.0.0.1"
 WORKER_GRACE: Final = 15.0
-GATEWAY_GRACE: Final = 10.0
+GATEWAY_GRACE: Final = 15.0
 READY_PAUSE: Final = 0.1
 
 
