@@ -64,6 +64,8 @@ def check(gateway: Gateway, folder: Path, examples: int, location: str = "") -> 
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", location or f"{gateway.url}/openapi.json"),
         *("--url", gateway.url, "--checks", "all", "--max-examples", str(max(examples, 1)), "--continue-on-failure"),
+        # Asked to drain, the gateway under test would do so; tests/unit/gateway/api/test_nodes.py asks that.
+        *("--exclude-path-regex", "/drain$"),
         *("--generation-database", "none", "--request-timeout", "10", "--no-color"),
         *("--report", "json", "--report-json-path", str(report)),
     ]
@@ -76,5 +78,6 @@ def check(gateway: Gateway, folder: Path, examples: int, location: str = "") -> 
     found: dict[str, Any] = json.loads(report.read_text())
     assert found["complete"]
     assert found["errors"] == []
-    assert found["operations"]["tested"] == found["operations"]["total"]
+    assert found["operations"]["tested"] == found["operations"]["selected"]
+    assert found["operations"]["total"] - found["operations"]["selected"] <= 1
     return found
