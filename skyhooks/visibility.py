@@ -6,6 +6,7 @@ do not have; where it polls instead, an answer of Redis always comes before it w
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -46,6 +47,7 @@ class LostMessages(Pulse):
 
     def start(self, c: Any) -> None:
         """Called by Celery, once for each connection."""
+        forgive_late_answers(c.task_consumer.channel)
         if c.hub is None:
             options = c.app.conf.broker_transport_options or {}
             every = float(options.get("unacked_restore_interval", EVERY))
@@ -60,3 +62,25 @@ def restore(channel: Any) -> None:
         channel.qos.restore_visible(num=channel.unacked_restore_limit, interval=1)
     except channel.connection_errors as error:
         log.debug("lost_messages_not_restored", error=str(error))
+
+
+def forgive_late_answers(channel: Any) -> None:
+    """Have acknowledgements and rejections on a channel whose connection was given up do nothing.
+
+    A task may end after its worker has connected anew. kombu 5.7 then fails with an error that is no connection's, and
+    the worker's main process ends with it. The message is queued again by its visibility timeout, as it would be.
+    """
+
+    def forgiving(answer: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(answer)
+        def late(delivery_tag: str, *args: Any, **kwargs: Any) -> None:
+            # Not every closed one: in a shutdown the last tasks are acknowledged on a closed channel, and that works.
+            if channel.connection is None or channel.connection.client is None:
+                log.info("late_answer_dropped", delivery_tag=delivery_tag, then="its message is queued again")
+            else:
+                answer(delivery_tag, *args, **kwargs)
+
+        return late
+
+    channel.basic_ack = forgiving(channel.basic_ack)
+    channel.basic_reject = forgiving(channel.basic_reject)

@@ -126,6 +126,7 @@ async def test_a_leader_that_does_not_know_it_is_refused(spawn: Spawn, store: As
     assert_contiguous(found)
     await until(lambda: server.status()["clients"] == 1)
     await ended(second)
+    await new.appender.close()  # what it had taken is still being committed
     head = await store.head(CHANNEL)
     assert head is not None
     assert (head.fence, head.cursor) == (2, f"{server.status()['epoch']}-{(await numbers(store))[-1]}")

@@ -1,6 +1,8 @@
 """What a broker's URL means for Celery's settings. What the servers make of it is in tests/integration."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -10,7 +12,7 @@ from skyhooks import broker, brokers
 from skyhooks.errors import SettingsError
 from skyhooks.heartbeats import EventHeartbeats
 from skyhooks.rabbitmq import LostTasks
-from skyhooks.visibility import LostMessages
+from skyhooks.visibility import LostMessages, forgive_late_answers
 from tests.processes import free_ports
 
 
@@ -86,3 +88,29 @@ def test_preparing_makes_the_folder_of_an_embedded_broker(tmp_path: Path) -> Non
 def test_preparing_says_that_a_broker_does_not_answer(scheme: str) -> None:
     with pytest.raises(OperationalError):
         brokers.prepare(f"{scheme}://127.0.0.1:{free_ports()}")
+
+
+class Channel:
+    """As much of kombu's as an answer needs."""
+
+    def __init__(self) -> None:
+        self.connection: Any = SimpleNamespace(client=object())
+        self.answers: list[str] = []
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        self.answers.append(f"ack {delivery_tag}")
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        self.answers.append(f"reject {delivery_tag} {requeue}")
+
+
+def test_an_answer_on_a_connection_that_was_given_up_does_not_end_the_worker() -> None:
+    channel = Channel()
+    forgive_late_answers(channel)
+    channel.basic_ack("1", multiple=False)
+    channel.basic_reject("2", requeue=True)
+    channel.connection.client = None
+    channel.basic_ack("3")
+    channel.connection = None
+    channel.basic_reject("4")
+    assert channel.answers == ["ack 1", "reject 2 True"]
