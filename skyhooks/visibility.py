@@ -6,7 +6,6 @@ do not have; where it polls instead, an answer of Redis always comes before it w
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -47,7 +46,7 @@ class LostMessages(Pulse):
 
     def start(self, c: Any) -> None:
         """Called by Celery, once for each connection."""
-        forgive_late_answers(c.task_consumer.channel)
+        notice_the_end(c.task_consumer.channel)
         if c.hub is None:
             options = c.app.conf.broker_transport_options or {}
             every = float(options.get("unacked_restore_interval", EVERY))
@@ -64,23 +63,20 @@ def restore(channel: Any) -> None:
         log.debug("lost_messages_not_restored", error=str(error))
 
 
-def forgive_late_answers(channel: Any) -> None:
-    """Have acknowledgements and rejections on a channel whose connection was given up do nothing.
+def notice_the_end(channel: Any) -> None:
+    """Have whatever needs a channel's server after its connection was given up fail as a lost connection does.
 
-    A task may end after its worker has connected anew. kombu 5.7 then fails with an error that is no connection's, and
-    the worker's main process ends with it. The message is queued again by its visibility timeout, as it would be.
+    A task may end after its worker has connected anew, and a channel queues again what it holds when it is closed.
+    kombu 5.7 then looks for an address that is no longer there, with an error that is no connection's, and the
+    worker's main process ends with it. Celery knows what to do about a lost connection; the message waits for its
+    visibility timeout.
     """
+    parameters = channel._connparams
 
-    def forgiving(answer: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(answer)
-        def late(delivery_tag: str, *args: Any, **kwargs: Any) -> None:
-            # Not every closed one: in a shutdown the last tasks are acknowledged on a closed channel, and that works.
-            if channel.connection is None or channel.connection.client is None:
-                log.info("late_answer_dropped", delivery_tag=delivery_tag, then="its message is queued again")
-            else:
-                answer(delivery_tag, *args, **kwargs)
+    @functools.wraps(parameters)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if channel.connection is None or channel.connection.client is None:
+            raise ConnectionError("the connection to Redis was given up")
+        return parameters(*args, **kwargs)
 
-        return late
-
-    channel.basic_ack = forgiving(channel.basic_ack)
-    channel.basic_reject = forgiving(channel.basic_reject)
+    channel._connparams = checked

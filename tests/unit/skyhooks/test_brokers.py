@@ -12,7 +12,7 @@ from skyhooks import broker, brokers
 from skyhooks.errors import SettingsError
 from skyhooks.heartbeats import EventHeartbeats
 from skyhooks.rabbitmq import LostTasks
-from skyhooks.visibility import LostMessages, forgive_late_answers
+from skyhooks.visibility import LostMessages, notice_the_end
 from tests.processes import free_ports
 
 
@@ -91,26 +91,29 @@ def test_preparing_says_that_a_broker_does_not_answer(scheme: str) -> None:
 
 
 class Channel:
-    """As much of kombu's as an answer needs."""
+    """As much of kombu's as is needed to find a server."""
 
     def __init__(self) -> None:
-        self.connection: Any = SimpleNamespace(client=object())
-        self.answers: list[str] = []
+        self.connection: Any = SimpleNamespace(client=SimpleNamespace(hostname="h"))
 
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        self.answers.append(f"ack {delivery_tag}")
-
-    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        self.answers.append(f"reject {delivery_tag} {requeue}")
+    def _connparams(self, asynchronous: bool = False) -> tuple[str, bool]:
+        return self.connection.client.hostname, asynchronous
 
 
-def test_an_answer_on_a_connection_that_was_given_up_does_not_end_the_worker() -> None:
+def test_a_connection_that_was_given_up_counts_as_lost() -> None:
     channel = Channel()
-    forgive_late_answers(channel)
-    channel.basic_ack("1", multiple=False)
-    channel.basic_reject("2", requeue=True)
+    notice_the_end(channel)
+    assert channel._connparams(asynchronous=True) == ("h", True)
     channel.connection.client = None
-    channel.basic_ack("3")
+    with pytest.raises(ConnectionError, match="given up"):
+        channel._connparams()
     channel.connection = None
-    channel.basic_reject("4")
-    assert channel.answers == ["ack 1", "reject 2 True"]
+    with pytest.raises(ConnectionError, match="given up"):
+        channel._connparams()
+
+
+def test_what_is_patched_is_there_and_a_lost_connection_is_known_as_one() -> None:
+    from kombu.transport import redis
+
+    assert callable(redis.Channel._connparams)
+    assert issubclass(ConnectionError, redis.Transport.connection_errors)
