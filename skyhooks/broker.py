@@ -22,8 +22,8 @@ from kombu.transport import filesystem, virtual
 from kombu.utils.json import dumps, loads
 
 from skyhooks.broker_folder import BrokerFolder, Recovered
-from skyhooks.channel import task_channel
-from skyhooks.errors import Refused, SettingsError, StoreError
+from skyhooks.ends import has_ended
+from skyhooks.errors import SettingsError, StoreError
 from skyhooks.store.base import LogStore
 
 log = structlog.get_logger()
@@ -111,17 +111,12 @@ class _Message(msgspec.Struct):
 
 
 def _ended(payload: bytes, store: LogStore) -> bool:
-    """Whether the end of the task that a message asks for is in the log: the end is the newest row of its channel."""
+    """Whether the end of the task that a message asks for is in the log."""
     try:
         task_id = msgspec.json.decode(payload, type=_Message).headers.id or ""
-        channel = task_channel(task_id)
-    except (msgspec.DecodeError, Refused):
+    except msgspec.DecodeError:
         return False
-    head = store.head(channel)
-    if head is None:
-        return False
-    newest = store.read(channel, head.offset - 1, 1).publications
-    return bool(newest) and newest[-1].id == f"{task_id}:end"
+    return has_ended(store, task_id)
 
 
 class QoS(virtual.QoS):

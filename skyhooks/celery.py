@@ -239,6 +239,10 @@ class SkyhooksBackend(StoredResults):
                     context.id = task_id
                     self._report(task_id, exc, state, context, traceback, stored=False)
 
+    def _is_told_of(self, task_id: str) -> bool:
+        request = _reserved(task_id)
+        return request is None or _worth_publishing(request, True, "")
+
     # The process
 
     def _courier(self) -> Courier:

@@ -23,6 +23,7 @@ from kombu.utils.encoding import ensure_bytes
 
 from skyhooks import accounts, background
 from skyhooks.celery_settings import CelerySettings
+from skyhooks.ends import has_ended
 from skyhooks.errors import SettingsError, StoreError, StoreUnavailable
 from skyhooks.green import for_this_process
 from skyhooks.parcel import StoredResult
@@ -107,7 +108,10 @@ class StoredResults(BaseBackend):  # type: ignore[misc]  # Celery has no types
         return StoredResult(_key(task_id, state), ensure_bytes(self.encode(meta)), self.expires or None)
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        value = self._read_briefly(task_id) if self._must_not_wait() else self._read_task(task_id)
+        if self._must_not_wait():
+            value = self._read_briefly(task_id)
+        else:
+            value = self._read_told(task_id) if self._is_worker_outside_tasks() else self._read_task(task_id)
         if value is None:
             return {"status": states.PENDING, "result": None}
         meta: dict[str, Any] = self.decode_result(value)
@@ -136,13 +140,29 @@ class StoredResults(BaseBackend):  # type: ignore[misc]  # Celery has no types
         values = (self.store().get_result(f"task:{task_id}:{rank}") for rank in RANKS)
         return next((value for value in values if value is not None), None)
 
+    def _read_told(self, task_id: str) -> bytes | None:
+        """What is stored of a task, unless that is a success of which nobody has been told yet.
+
+        A worker asks to find out whether a task that comes again has to run. Its result is stored before it is
+        published, so a process that was killed in between leaves a success that only running again brings to anyone.
+        """
+        value = self._read_task(task_id)
+        if value is None or self.decode(value)["status"] != states.SUCCESS or not self._is_told_of(task_id):
+            return value
+        return value if has_ended(self.store(), task_id) else None
+
+    def _is_told_of(self, task_id: str) -> bool:
+        """Whether the end of a task is published; it is, unless somebody knows better."""
+        return True
+
+    def _is_worker_outside_tasks(self) -> bool:
+        return get_current_task() is None and bool(self.app.loader.worker_initialized)
+
     def _must_not_wait(self) -> bool:
         """Whether this is a worker's main process outside any task: it asks what became of a task whose process was
         lost, and while it waits no other task goes on.
         """
-        if get_current_task() is not None or not self.app.loader.worker_initialized:
-            return False
-        return bool(current_process().name == "MainProcess")
+        return self._is_worker_outside_tasks() and current_process().name == "MainProcess"
 
     def _read_briefly(self, task_id: str) -> bytes | None:
         """Raises `StoreUnavailable` when there is no answer at once."""
@@ -151,7 +171,7 @@ class StoredResults(BaseBackend):  # type: ignore[misc]  # Celery has no types
 
         def read() -> None:
             with suppress(StoreError):
-                found.append(self._read_task(task_id))
+                found.append(self._read_told(task_id))
             done.set()
 
         background.start(read, "skyhooks-result")

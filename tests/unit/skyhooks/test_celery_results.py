@@ -14,8 +14,10 @@ from celery.app.task import Context
 from celery.result import AsyncResult, GroupResult
 
 from skyhooks.celery import SkyhooksBackend
+from skyhooks.channel import task_channel
 from skyhooks.errors import StoreUnavailable
 from skyhooks.parcel import StoredResult
+from skyhooks.publication import Draft, TaskMark
 from skyhooks.store.memory import MemoryStore
 
 
@@ -34,6 +36,13 @@ def keep(app: Celery, task_id: str, value: Any, state: str = "SUCCESS", **fields
     kept = backend.stored_result(task_id, backend.encode_result(value, state), state, None, request)
     backend.store().put_result(kept.key, kept.value, kept.ttl)
     return kept
+
+
+def tell(app: Celery, task_id: str) -> None:
+    """Publish the end of a task as the courier does."""
+    mark = TaskMark("run", 0, "SUCCESS")
+    draft = Draft(id=f"{task_id}:end", channels=(task_channel(task_id),), data=b"1", task=mark)
+    app.backend.store().append([draft])
 
 
 def test_an_unknown_task_is_pending(app: Celery) -> None:
@@ -194,6 +203,7 @@ def test_a_workers_main_process_does_not_wait_for_the_store(app: Celery, monkeyp
     silent = Silent()
     app.conf.skyhooks_store = silent
     keep(app, "t", "done")
+    tell(app, "t")
     monkeypatch.setattr(app.loader, "worker_initialized", True)
     app.conf.skyhooks_in_process = True
 
@@ -204,11 +214,28 @@ def test_a_workers_main_process_does_not_wait_for_the_store(app: Celery, monkeyp
     assert app.backend._get_task_meta_for("t")["status"] == "SUCCESS"
 
 
+@pytest.mark.parametrize("who", ["MainProcess", "ForkPoolWorker-1"])
+def test_a_worker_takes_a_success_for_one_only_once_it_is_published(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """The process that ran it may have been killed between the two, and then the task has to run again."""
+    app.conf.skyhooks_in_process = True
+    keep(app, "t", "done")
+    assert app.backend._get_task_meta_for("t")["status"] == "SUCCESS"  # whoever is not a worker
+    monkeypatch.setattr(app.loader, "worker_initialized", True)
+    monkeypatch.setattr(current_process(), "_name", who)
+
+    assert app.backend._get_task_meta_for("t")["status"] == "PENDING"
+    tell(app, "t")
+    assert app.backend._get_task_meta_for("t")["status"] == "SUCCESS"
+
+
 @pytest.mark.parametrize("who", ["caller", "task", "pool"])
 def test_everybody_else_waits_for_the_store(app: Celery, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     silent = Silent()
     app.conf.skyhooks_store = silent
     keep(app, "t", "done")
+    tell(app, "t")
     asked = threading.Event()
     monkeypatch.setattr(app.backend, "_read_briefly", lambda task_id: asked.set())
     monkeypatch.setattr(app.loader, "worker_initialized", who != "caller")
