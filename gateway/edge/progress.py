@@ -7,6 +7,7 @@ does.
 
 import asyncio
 import fcntl
+import socket
 import struct
 import termios
 from typing import cast
@@ -32,6 +33,14 @@ def unsent_bytes(fd: int) -> int:
         return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))[0])
     except OSError:
         return 0
+
+
+def drop_unsent(transport: asyncio.Transport) -> None:
+    """Have the kernel forget what it could not send once the connection is closed, and tell the other side at once.
+
+    Otherwise it keeps all of it, for a client that does not read, until its own patience ends (SO_LINGER, socket(7)).
+    """
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Progress:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 import ssl
+import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -21,6 +22,8 @@ from gateway.edge.tornado_mount import TornadoMount
 log = structlog.get_logger()
 
 BACKLOG = 1024
+NOTSENT_LOWAT = 25
+"""``TCP_NOTSENT_LOWAT`` of tcp(7) on Linux; Python names it from 3.12 on."""
 ABORT_SECONDS = 1.0
 """How long a connection that was cut may take to tell its peer."""
 
@@ -70,6 +73,10 @@ class Edge:
             self._servers = [await loop.create_server(make, sock=sock, **options) for sock in socks]
         else:
             self._servers = [await loop.create_server(make, host, port, **options)]
+        if sys.platform == "linux":
+            for listener in (one for server in self._servers for one in server.sockets):
+                # Connections have it from the socket that they come in by.
+                listener.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, self._settings.unsent_bytes)
         self.port = self._servers[0].sockets[0].getsockname()[1]
         connections.start()
         log.info("edge_listening", host=host, port=self.port, tls=tls is not None)

@@ -66,6 +66,12 @@ class EdgeSettings(Settings):
     )
     keepalive_seconds = Setting(25.0, keepalive, "A stream or WebSocket that was silent so long is sent a keepalive.")
     keepalive_misses = Setting(3, positive(int), "Pings without any sign of life after which a WebSocket is closed.")
+    unsent_bytes = Setting(
+        128 * 1024,
+        positive(int),
+        "Bytes that the kernel takes for one client before they can be sent (TCP_NOTSENT_LOWAT, on Linux); without a "
+        "limit one that does not read costs megabytes, and is found out late.",
+    )
     slow_seconds = Setting(30.0, positive(float), "A client that takes nothing of what waits for it is then cut off.")
     close_seconds = Setting(
         5.0, positive(float), "How long a client may take to answer or read the end of a connection."

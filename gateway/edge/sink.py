@@ -27,7 +27,7 @@ import structlog
 
 from gateway.edge.close import INTERNAL_ERROR, SLOW, Close
 from gateway.edge.connections import Connections
-from gateway.edge.progress import LOOKS, NO_DESCRIPTOR, Progress, descriptor
+from gateway.edge.progress import LOOKS, NO_DESCRIPTOR, Progress, descriptor, drop_unsent
 from gateway.edge.request import Peer
 
 log = structlog.get_logger()
@@ -173,6 +173,7 @@ class OpenSink(asyncio.Protocol):
         if self._state is State.CLOSING:
             if now < self._deadline:
                 return self._deadline - now
+            drop_unsent(self._transport)
             self._transport.abort()
             return None
         if self._stuck is not None:

@@ -1,8 +1,9 @@
+import asyncio
 import socket
 
 import pytest
 
-from gateway.edge.progress import NO_DESCRIPTOR, Progress, unsent_bytes
+from gateway.edge.progress import NO_DESCRIPTOR, Progress, drop_unsent, unsent_bytes
 
 
 class Waiting:
@@ -42,3 +43,29 @@ def test_what_the_kernel_holds_counts_until_the_other_side_takes_it() -> None:
 def test_what_is_no_socket_holds_nothing() -> None:
     assert unsent_bytes(NO_DESCRIPTOR) == 0
     assert unsent_bytes(1_000_000) == 0
+
+
+async def test_what_was_not_sent_is_dropped_with_its_connection() -> None:
+    loop = asyncio.get_running_loop()
+    transports: list[asyncio.Transport] = []
+
+    class Kept(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transports.append(transport)
+            transport.write(b"x" * 10_000_000)
+
+    server = await loop.create_server(Kept, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname(), 5) as client:
+        while not transports:
+            await asyncio.sleep(0.01)
+        drop_unsent(transports[0])
+        transports[0].abort()
+
+        def read_all() -> None:
+            while client.recv(100_000):
+                pass
+
+        with pytest.raises(ConnectionResetError):
+            await asyncio.to_thread(read_all)
+    server.close()
