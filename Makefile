@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 QUIETLY = >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 UP ?=
 PYTEST ?=
+WORKERS ?= 2
+FAULTS ?=
 CASES ?= 10000
 
 RUNTIME := $(VENV)/.runtime
@@ -27,8 +29,16 @@ demo: $(RUNTIME) ## Run everything on this machine and say where to look (UP="--
 	@exec $(BIN)/skyhooks up $(UP)
 
 .PHONY: test
-test: check packages ## Check, then run every test (PYTEST="-k name" passes options)
-	@$(BIN)/pytest $(PYTEST)
+test: check packages ## Check, then run every test, two at a time (PYTEST="-k name" passes options)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+
+.PHONY: faults
+faults: $(TOOLS) ## Do harm to a cluster under load, and judge what it did (FAULTS="--seconds 120 --store sqlite")
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
+.PHONY: faults-selftest
+faults-selftest: $(TOOLS) ## Plant ten bugs, one after the other, and see that the fault runs find each
+	@$(BIN)/python -m tests.faults.selftest
 
 .PHONY: conformance
 conformance: $(TOOLS) ## Run many more generated requests (CASES=10000), and npm's webhook verifier

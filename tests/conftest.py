@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares."""
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,10 @@ from tests.mongod import ReplicaSet, replica_set
 from tests.processes import Process, free_ports
 
 Spawn = Callable[..., Process]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background with Ctrl-C ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -333,7 +333,8 @@ def an_eta(stage: PoolStage, account: str) -> Steps:
     results = [stage.send("ok", account=account, eta=at), stage.send("ok", account=account, countdown=0.3)]
     yield
     ends_once(stage, account, **{one.id: "SUCCESS" for one in results})
-    assert stage.events(f"tasks/{results[0].id}")[0]["at"] >= at.timestamp()
+    # Celery converts the ETA to the monotonic clock, which drifts from the one that it was given by.
+    assert stage.events(f"tasks/{results[0].id}")[0]["at"] >= at.timestamp() - 0.1
 
 
 @case()

@@ -21,26 +21,7 @@ class RabbitMQ:
     def __init__(self, folder: Path, epmd_port: int) -> None:
         self.port = free_ports(2)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
-        for name in ("home", "log"):
-            (folder / name).mkdir(parents=True)
-        (folder / "plugins").write_text("[].")
-        self._env = {
-            "HOME": str(folder / "home"),
-            "ERL_EPMD_PORT": str(epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"skyhooks-{self.port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(self.port + 1),
-            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_LOGS": "-",
-            "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_CONFIG_FILE": str(CONFIGURATION),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        }
+        self._env = environment(folder, self.port, epmd_port)
         self._process = self._boot()
 
     def kill(self) -> None:
@@ -71,6 +52,30 @@ class RabbitMQ:
             process.close()
             raise
         return process
+
+
+def environment(folder: Path, port: int, epmd_port: int) -> dict[str, str]:
+    """What makes `SERVER` a node of its own on `port` and the next one, with its files in `folder`, which is made."""
+    for name in ("home", "log"):
+        (folder / name).mkdir(parents=True)
+    (folder / "plugins").write_text("[].")
+    return {
+        "HOME": str(folder / "home"),
+        "ERL_EPMD_PORT": str(epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"skyhooks-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(port + 1),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_CONFIG_FILE": str(CONFIGURATION),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+    }
 
 
 @contextmanager
