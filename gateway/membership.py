@@ -2,7 +2,8 @@
 
 Theory of operation. Three ZeroMQ sockets are bound (mesh, RPC, journal); their addresses stand in the node's lease,
 where the other nodes read them. A coordinator keeps the roster; each change of it goes to whoever holds connections,
-and settles whether this node leads. While it leads, one task per bridge brings a feed into its channel, under the term.
+and settles whether this node leads. While it leads, one task per bridge brings a feed into its channel, under the term,
+and another ends the tasks that are past their deadline.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from gateway.cluster.census import Census, NodeStatus
 from gateway.cluster.lease import StoreCoordinator
 from gateway.cluster.peer import PeerCoordinator
 from gateway.cluster.roster import Coordinator, Member, Roster
+from gateway.deadlines import Deadlines
 from gateway.mesh.address import announced, node_endpoints
 from gateway.mesh.frames import Frame
 from gateway.mesh.journal import Collector, Reporter
@@ -82,6 +84,7 @@ class Membership(Service):
         self._collector: Collector | None = None
         self._coordinator: Coordinator | None = None
         self._bridges: Sequence[Bridge] = ()
+        self._deadlines: Deadlines | None = None
         self._term = 0
         self._leading: list[asyncio.Task[None]] = []
 
@@ -128,13 +131,16 @@ class Membership(Service):
         self,
         own: Member,
         bridges: Sequence[Bridge],
+        deadlines: Deadlines | None,
         describe: Callable[[], NodeStatus],
         drain: Callable[[], None],
     ) -> Census:
-        """Take part from now on. `bridges` run while this node leads; see `Census` for the others."""
+        """Take part from now on. `bridges` and `deadlines` are this node's while it leads; see `Census` for the
+        others.
+        """
         assert self._rpc is not None  # noqa: S101  # it has been started
         settings = self._settings
-        self._bridges = bridges
+        self._bridges, self._deadlines = bridges, deadlines
         self._coordinator = self._make_coordinator(own, self._rpc)
         self._coordinator.watch(self._changed)
         self.spawn(self._coordinator.run(), "coordinator")
@@ -191,7 +197,7 @@ class Membership(Service):
         self._lead(roster.term if roster.leader == self._node_id else 0)
 
     def _lead(self, term: int) -> None:
-        """Bridge under `term`, or no more when it is 0."""
+        """Do what the leader does under `term`, or no more when it is 0."""
         if term == self._term:
             return
         for task in self._leading:
@@ -199,6 +205,8 @@ class Membership(Service):
         self._term = term
         if term:
             self._leading = [self.spawn(self._bridge(one, term), f"bridge {one.channel}") for one in self._bridges]
+            if self._deadlines is not None:
+                self._leading.append(self.spawn(self._deadlines.lead(term), "deadlines"))
 
     async def _bridge(self, bridge: Bridge, term: int) -> None:
         try:

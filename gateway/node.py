@@ -19,6 +19,7 @@ from gateway.auth import is_loopback
 from gateway.bridge import Bridge
 from gateway.cluster.census import Census, NodeStatus
 from gateway.dataplane import DataPlane
+from gateway.deadlines import Deadlines
 from gateway.edge.server import Edge
 from gateway.fanout import Fanout
 from gateway.feeds import open_feed
@@ -33,7 +34,7 @@ from gateway.subscriptions import Subscriptions
 from gateway.tls import server_context
 from gateway.unlogged import Unlogged
 from skyhooks import __version__
-from skyhooks.channel import DEFAULT_NAMESPACES, Namespace, channel_name, namespace_of
+from skyhooks.channel import DEFAULT_NAMESPACES, TASK_RETENTION, Namespace, channel_name, namespace_of
 from skyhooks.errors import Refused, SettingsError
 from skyhooks.lifecycle import State
 from skyhooks.publication import Draft, Outcome
@@ -147,8 +148,8 @@ class Node(Service):
         info = {"open": not self._verify_with, **{name: getattr(own, name) for name in own.__struct_fields__}}
         hub, ttl = self.subscriptions.hub, settings.lease_seconds
         self._registrar = Registrar(self.store, hub, self.id, self.url, info=info, ttl=ttl)
-        census = self.cluster.join(own, self._make_bridges(), self._describe_node, self.drain)
-        self._submitter = Submitter(make_sender(settings.broker), self.store) if settings.broker else None
+        census = self.cluster.join(own, self._make_bridges(), self._make_deadlines(), self._describe_node, self.drain)
+        self._submitter = self._make_submitter() if settings.broker else None
         self._edge = Edge(self._make_data_plane(), self._make_control_plane(census), settings)
         try:
             await self._edge.start(self.host, self.port, tls=self._tls, socks=listeners)
@@ -219,6 +220,23 @@ class Node(Service):
             unlogged = Unlogged(self.fanout.publish)
             append, head = unlogged.append, unlogged.head
         return [Bridge(name, open_feed(url), append, head) for name, url in _bridges(self.settings)]
+
+    def _make_deadlines(self) -> Deadlines | None:
+        if self.settings.coordinator == PEER:
+            return None  # each node has a log of its own, and none of them has every task's end
+        return Deadlines(
+            self.store,
+            self.appender.append,
+            pause=self.settings.deadline_pause_seconds,
+            remembered=TASK_RETENTION.dedupe,
+            clock=time.time,
+        )
+
+    def _make_submitter(self) -> Submitter:
+        settings = self.settings
+        deadline = None if settings.coordinator == PEER else settings.task_deadline_seconds
+        sender = make_sender(settings.broker)
+        return Submitter(sender, self.store, deadline=deadline, grace=settings.expiry_grace_seconds)
 
     def _make_data_plane(self) -> DataPlane:
         return DataPlane(

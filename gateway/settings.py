@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.edge.settings import EdgeSettings
+from skyhooks.channel import TASK_RETENTION
 from skyhooks.errors import Refused
 from skyhooks.registry import hook_url
 from skyhooks.settings import Setting, boolean, one_of, positive, words
@@ -11,6 +12,19 @@ from skyhooks.settings import Setting, boolean, one_of, positive, words
 STORE: Final = "store"
 PEER: Final = "peer"
 """What keeps the roster and the leader: leases in the store, or the nodes alone."""
+
+
+MOST_DEADLINE: Final = TASK_RETENTION.dedupe - 3600
+"""Seconds that a deadline may be ahead. After the dedupe window the end of a task may be forgotten, and nobody could
+tell then that there was one; the hour is for leaders that come late."""
+
+
+def deadline(text: str) -> float:
+    """Read the default deadline of tasks. Raises `ValueError`."""
+    value = float(text)
+    if not 0 <= value <= MOST_DEADLINE:
+        raise ValueError(f"expected 0 for none, or at most {MOST_DEADLINE:g} seconds")
+    return value
 
 
 def base_url(text: str) -> str:
@@ -60,6 +74,22 @@ class NodeSettings(EdgeSettings):
         ),
         words,
         "names of the tasks that may be submitted over HTTP",
+    )
+    task_deadline_seconds = Setting(
+        MOST_DEADLINE,
+        deadline,
+        "how long a task that is submitted here may take to end, waiting included, before the leader publishes its "
+        "failure, unless the submission says otherwise; 0 means for ever. At most an hour less than the end of a task "
+        "is remembered",
+    )
+    deadline_pause_seconds = Setting(
+        1.0, positive(float), "pause between two looks of the leader for tasks past their deadline"
+    )
+    expiry_grace_seconds = Setting(
+        5.0,
+        positive(float),
+        "how long after a task has expired the leader says so, if no worker has: clocks differ, and a task that has "
+        "begun in time needs a moment to tell",
     )
     echo = Setting("", str, "path of a WebSocket that echoes, for conformance suites; empty means none")
     durable: Setting[tuple[str, ...]] = Setting((), words, "namespaces that keep a log, besides accounts and tasks")

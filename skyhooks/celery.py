@@ -259,8 +259,11 @@ class SkyhooksBackend(StoredResults):
     # Signals
 
     def _on_prerun(self, task: Any = None, **_: Any) -> None:
-        if task is not None and task_run.run_of(task.request) is None:
-            task_run.begin(task.request, time.monotonic())
+        if task is None or task_run.run_of(task.request) is not None:
+            return
+        task_run.begin(task.request, time.monotonic())
+        if task.app is self.app and _must_tell_that_it_began(task):
+            self._report(task.request.id, {}, states.STARTED, task.request, stored=False, publish=True)
 
     def _on_unknown(self, sender: Any = None, message: Any = None, name: str = "", id: str = "", **_: Any) -> None:
         if getattr(sender, "app", None) is self.app:
@@ -298,6 +301,13 @@ def _worth_publishing(request: Any, stored: bool, account: str) -> bool:
     if getattr(request, "is_eager", False):
         return stored
     return stored or bool(account)
+
+
+def _must_tell_that_it_began(task: Any) -> bool:
+    """Whether the leader would take a running task for expired, because Celery does not say that it has started."""
+    request = task.request
+    told = task.track_started and not request.ignore_result
+    return bool(request.expires) and not told and not request.is_eager
 
 
 def _seconds_left(request: Any) -> float | None:

@@ -48,9 +48,11 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention = Retention()
 
 
+TASK_RETENTION: Final = Retention(age=86_400.0)
+
 DEFAULT_NAMESPACES: Final = (
     Namespace(name=ACCOUNTS, durable=True),
-    Namespace(name=TASKS, durable=True, retention=Retention(age=86_400.0)),
+    Namespace(name=TASKS, durable=True, retention=TASK_RETENTION),
 )
 
 

@@ -131,10 +131,19 @@ class Client:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         account: str | int | None = None,
+        *,
+        deadline: float | None = None,
+        expires: float | None = None,
     ) -> Submitted:
-        """Submit a Celery task by its name. It is asked for once: after a lost answer it may run or not."""
-        body = msgspec.json.encode({"args": list(args), "kwargs": dict(kwargs or {}), "account": account})
-        return self._post(f"/api/tasks/{quote(task, safe='')}", body, {}, Submitted)
+        """Submit a Celery task by its name. It is asked for once: after a lost answer it may run or not.
+
+        When it has not ended `deadline` seconds later, its failure is published (0: never; None: as the gateway's
+        setting says). When it has not begun `expires` seconds later, it is not run and published as revoked.
+        """
+        terms = {"deadline": deadline, "expires": expires}
+        asked: dict[str, Any] = {"args": list(args), "kwargs": dict(kwargs or {}), "account": account}
+        asked |= {name: seconds for name, seconds in terms.items() if seconds is not None}
+        return self._post(f"/api/tasks/{quote(task, safe='')}", msgspec.json.encode(asked), {}, Submitted)
 
     def publish(self, channel: str, data: Any, publication_id: str = "") -> Published:
         """Publish `data` (anything that JSON can carry). With the same id it is stored once, however often it is sent.

@@ -38,8 +38,8 @@ class TaskError(msgspec.Struct, frozen=True, omit_defaults=True):
     `type` is the exception's class, `message` its text (at most 8,192 characters). `code` is stable and meant for
     programs; it is there when Celery or skyhooks ended the task or replaced its result, not for the task's own
     exceptions: ``time_limit``, ``soft_time_limit``, ``worker_lost``, ``not_registered``, ``chord``, ``revoked``,
-    ``expired``, ``terminated``, ``unserializable`` (JSON cannot carry the result), ``too_large``, or the code with
-    which a gateway refused it.
+    ``expired``, ``terminated``, ``deadline`` (no end was heard of in time), ``unserializable`` (JSON cannot carry the
+    result), ``too_large``, or the code with which a gateway refused it.
     """
 
     type: str

@@ -58,7 +58,7 @@ GATEWAY: Final = {
     "gateway.edge": Room(5, reach=0),
     **_each(
         "gateway",
-        "appender auth bridge fanout heads ingest negotiation registrar retention runtime settings submit",
+        "appender auth bridge deadlines fanout heads ingest negotiation registrar retention runtime settings submit",
         Room(6, reach=3),
     ),
     **_each("gateway", "subscriptions tls", Room(6, reach=3)),

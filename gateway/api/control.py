@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.api.catalogue import Catalogue, OfferedTask
-from gateway.submit import Submitted, Submitter
+from gateway.submit import Submitted, Submitter, Terms
 from skyhooks.errors import Refused, StoreError
 from skyhooks.registry import NODES
 from skyhooks.store.base import AsyncStore, Hook
@@ -54,12 +54,14 @@ class Control:
         """The tasks that may be submitted here."""
         return self._catalogue.tasks if self._submitter else ()
 
-    async def submit(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], account: str | None) -> Submitted:
+    async def submit(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], account: str | None, terms: Terms
+    ) -> Submitted:
         """See `Submitter.submit`; also raises `Refused` (``no_broker``, ``unknown_task``)."""
         if self._submitter is None:
             raise Refused("no_broker", "this gateway submits no tasks: its setting `broker` is empty", 503)
         self._catalogue.check(name)
-        return await self._submitter.submit(name, args, kwargs, account)
+        return await self._submitter.submit(name, args, kwargs, account, terms)
 
     async def hooks(self, keys: Mapping[str, str] | None) -> list[Hook]:
         """The registered hooks that match `keys`, or all. Raises `StoreUnavailable`."""

@@ -80,6 +80,7 @@ NODE: Final = {
     "node_silent": _kind("The node did not answer in time; it may still do what it was asked.", 504),
     "draining": _kind("The node is stopping and takes no new subscribers; another one serves the same channels.", 503),
     "no_broker": _kind("This gateway submits no tasks.", 503),
+    "no_deadlines": _kind("A task is submitted with a deadline, and nobody here could tell whether it has ended.", 422),
     "not_found": _kind("There is nothing at the path.", 404),
     "not_ready": _kind("The node cannot serve now; the detail has the reasons.", 503),
     "stale_timestamp": _kind("webhook-timestamp is too far from the gateway's clock.", 401),

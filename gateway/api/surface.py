@@ -157,11 +157,14 @@ def _control_plane(settings: NodeSettings) -> Iterator[Operation]:
         path="/api/tasks/{name}",
         name="submitTask",
         summary="Submit a task",
-        detail="The answer says in which channels its results will appear, and from which positions to subscribe.",
+        detail="The answer says in which channels its results will appear, and from which positions to subscribe. "
+        "A task that has not ended `deadline` seconds later (0: never; absent: the setting task_deadline_seconds) is "
+        "published as FAILURE with the code `deadline`; one that has not begun `expires` seconds later is not run, and "
+        "is published as REVOKED with the code `expired`.",
         replies={202: _json("The broker has it.", reference(Submitted))},
         codes=(
             *("bad_account", "bad_body", "bad_content_type", "bad_json", "bad_origin", "broker_unavailable"),
-            *("no_broker", "store_unavailable", "unknown_task"),
+            *("no_broker", "no_deadlines", "store_unavailable", "unknown_task"),
         ),
         parameters=(task,),
         body={JSON: reference(Submission)},

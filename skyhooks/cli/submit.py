@@ -17,9 +17,21 @@ BAR = 30
 @click.argument("task")
 @click.argument("arguments", metavar="[JSON]", callback=options.json_value, default="[]")
 @click.option("--account", metavar="NAME", help="Whose task it is: its results go to accounts/NAME too.")
+@click.option(
+    "--deadline", type=float, metavar="SECONDS", help="When it counts as failed unless it has ended; 0: never."
+)
+@click.option("--expires", type=float, metavar="SECONDS", help="When it is not run any more unless it has begun.")
 @click.option("--wait", is_flag=True, help="Show its progress until it ends.")
 @options.urls
-def submit(task: str, arguments: Any, account: str | None, wait: bool, urls: tuple[str, ...]) -> None:
+def submit(
+    task: str,
+    arguments: Any,
+    account: str | None,
+    deadline: float | None,
+    expires: float | None,
+    wait: bool,
+    urls: tuple[str, ...],
+) -> None:
     """Submit TASK with the arguments in JSON: a list, or an object of named ones.
 
     Example: skyhooks submit workers.tasks.countdown '{"total": 5}' --account demo --wait
@@ -28,7 +40,7 @@ def submit(task: str, arguments: Any, account: str | None, wait: bool, urls: tup
         raise click.BadParameter(f"expected a JSON list or object; got {arguments!r}", param_hint="JSON")
     args, kwargs = (arguments, {}) if isinstance(arguments, list) else ([], arguments)
     client = options.connect(urls)
-    done = client.submit(task, args, kwargs, account)
+    done = client.submit(task, args, kwargs, account, deadline=deadline, expires=expires)
     click.echo(done.task_id)
     if wait:
         raise SystemExit(_watch(client, done))

@@ -1,4 +1,4 @@
-"""The contract of a store: the log, the leases, the registry's hooks, Celery's results and the journal.
+"""The contract of a store: the log, the leases, the registry's hooks, Celery's results, the journal, the deadlines.
 
 Every implementation is blocking, safe to call from several threads and, except ``memory``, from several processes; a
 gateway has it as an `AsyncStore`. Time is the store's own: no method takes the caller's
@@ -106,6 +106,21 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
     data: str = "{}"
     at: float = 0.0
+
+
+class Deadline(msgspec.Struct, frozen=True, kw_only=True):
+    """By when a submitted task has to have ended (``deadline``) or begun (``expired``): `seconds` after it was added.
+
+    A task has at most one for each reason. `task` is the task's name; `age` is the number of seconds for which the
+    store has had it, by the store's clock, at the time of the answer.
+    """
+
+    task_id: str
+    reason: Literal["deadline", "expired"]
+    seconds: float
+    account: str = ""
+    task: str = ""
+    age: float = 0.0
 
 
 class LogStore(Protocol):
@@ -237,7 +252,23 @@ class JournalStore(Protocol):
         ...
 
 
-class Store(LogStore, LeaseStore, HookStore, ResultStore, JournalStore, Protocol):
+class DeadlineStore(Protocol):
+    """When somebody has to look whether a submitted task has ended. A result on its way does not touch this."""
+
+    def add_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """Store these; one that is there for its task and reason stays as it is, with its time."""
+        ...
+
+    def overdue(self, limit: int = 100) -> list[Deadline]:
+        """Up to `limit` deadlines whose time has come, those that are due longest first."""
+        ...
+
+    def settle_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """Forget these (task and reason count); nothing happens for one that is not there."""
+        ...
+
+
+class Store(LogStore, LeaseStore, HookStore, ResultStore, JournalStore, DeadlineStore, Protocol):
     """All facets at one URL."""
 
     url: str
@@ -319,6 +350,18 @@ class AsyncStore(Protocol):
 
     async def trim_journal(self, age: float) -> int:
         """See `JournalStore.trim_journal`."""
+        ...
+
+    async def add_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.add_deadlines`."""
+        ...
+
+    async def overdue(self, limit: int = 100) -> list[Deadline]:
+        """See `DeadlineStore.overdue`."""
+        ...
+
+    async def settle_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.settle_deadlines`."""
         ...
 
     async def close(self) -> None:

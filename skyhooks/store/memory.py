@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from skyhooks.store.base import Hook, JournalEntry, Lease
+from skyhooks.store.base import Deadline, Hook, JournalEntry, Lease
 from skyhooks.store.memory_log import MemoryLog
 
 
@@ -28,6 +28,7 @@ class MemoryStore(MemoryLog):
         self._hooks: dict[str, tuple[Hook, float]] = {}
         self._results: dict[str, tuple[bytes, float | None]] = {}
         self._journal: list[JournalEntry] = []
+        self._deadlines: dict[tuple[str, str], tuple[Deadline, float]] = {}
 
     # Leases
 
@@ -158,6 +159,29 @@ class MemoryStore(MemoryLog):
             before = len(self._journal)
             self._journal = [entry for entry in self._journal if entry.at >= self._clock() - age]
             return before - len(self._journal)
+
+    # Deadlines
+
+    def add_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.add_deadlines`."""
+        with self._lock:
+            now = self._clock()
+            for one in deadlines:
+                self._deadlines.setdefault((one.task_id, one.reason), (one, now))
+
+    def overdue(self, limit: int = 100) -> list[Deadline]:
+        """See `DeadlineStore.overdue`."""
+        with self._lock:
+            now = self._clock()
+            due = [(at + one.seconds, at, one) for one, at in self._deadlines.values() if at + one.seconds <= now]
+            due.sort(key=lambda entry: entry[0])
+            return [msgspec.structs.replace(one, age=now - at) for _, at, one in due[:limit]]
+
+    def settle_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.settle_deadlines`."""
+        with self._lock:
+            for one in deadlines:
+                self._deadlines.pop((one.task_id, one.reason), None)
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from skyhooks.channel import Retention
 from skyhooks.publication import Draft, Outcome
-from skyhooks.store.base import Head, Hook, JournalEntry, Lease, News, Page, Store, Trimmed
+from skyhooks.store.base import Deadline, Head, Hook, JournalEntry, Lease, News, Page, Store, Trimmed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,6 +96,18 @@ class ThreadedStore:
     async def trim_journal(self, age: float) -> int:
         """See `JournalStore.trim_journal`."""
         return await self._run(self._writer, self._store.trim_journal, age)
+
+    async def add_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.add_deadlines`."""
+        await self._run(self._writer, self._store.add_deadlines, deadlines)
+
+    async def overdue(self, limit: int = 100) -> list[Deadline]:
+        """See `DeadlineStore.overdue`."""
+        return await self._run(self._reader, self._store.overdue, limit)
+
+    async def settle_deadlines(self, deadlines: Sequence[Deadline]) -> None:
+        """See `DeadlineStore.settle_deadlines`."""
+        await self._run(self._writer, self._store.settle_deadlines, deadlines)
 
     async def close(self) -> None:
         """Let running calls end, then close the store."""

@@ -12,9 +12,9 @@ def make(url: str) -> Celery:
     made.conf.update(
         result_backend="skyhooks",
         imports=("tests.integration.case_tasks",),
-        task_acks_late=True,
+        task_acks_late=not os.environ.get("SKYHOOKS_CASE_EARLY"),
         task_reject_on_worker_lost=True,
-        task_track_started=True,
+        task_track_started=not os.environ.get("SKYHOOKS_CASE_UNTRACKED"),
         result_chord_retry_interval=0.1,
         worker_lost_wait=1.0,
     )

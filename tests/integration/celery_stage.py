@@ -55,10 +55,10 @@ class Stage:
         process.wait_for(r"ready\.$")
         return process
 
-    def gateway(self) -> Process:
+    def gateway(self, *options: str) -> Process:
         """Start a gateway and wait until the registry has it."""
         known = len(self.store.leases("nodes/"))
-        argv = [sys.executable, "-P", "-m", "gateway", "--listen", "127.0.0.1:0", "--store", self.store_url]
+        argv = [sys.executable, "-P", "-m", "gateway", "--listen", "127.0.0.1:0", "--store", self.store_url, *options]
         process = Process(argv, self.env, ROOT)
         self._stack.callback(process.close)
         process.wait_for("listening")

@@ -67,6 +67,9 @@ class AsyncMongoStore(Opened):
     add_journal = _awaitable(Core.add_journal)
     journal = _awaitable(Core.journal)
     trim_journal = _awaitable(Core.trim_journal)
+    add_deadlines = _awaitable(Core.add_deadlines)
+    overdue = _awaitable(Core.overdue)
+    settle_deadlines = _awaitable(Core.settle_deadlines)
 
     async def close(self) -> None:
         """Let running calls end, then give up the connections. Closing it again does nothing."""

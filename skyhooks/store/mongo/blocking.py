@@ -76,6 +76,9 @@ class MongoStore(Opened):
     add_journal = _blocking(Core.add_journal)
     journal = _blocking(Core.journal)
     trim_journal = _blocking(Core.trim_journal)
+    add_deadlines = _blocking(Core.add_deadlines)
+    overdue = _blocking(Core.overdue)
+    settle_deadlines = _blocking(Core.settle_deadlines)
 
     def close(self) -> None:
         """See `Store.close`."""

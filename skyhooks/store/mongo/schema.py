@@ -12,6 +12,7 @@ LEASES: Final = "leases"
 HOOKS: Final = "hooks"
 RESULTS: Final = "results"
 JOURNAL: Final = "journal"
+DEADLINES: Final = "deadlines"
 ROUNDS: Final = "retention"
 
 
@@ -57,4 +58,5 @@ _INDEXES: Final = {
     # Only sweeps: whether a result has run out is decided when it is asked for.
     RESULTS: [_index("expires", expireAfterSeconds=0)],
     JOURNAL: [_index("at"), _index("account", "at")],
+    DEADLINES: [_index("due")],
 }

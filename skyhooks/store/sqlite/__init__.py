@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from skyhooks.store.sqlite.database import Database
+from skyhooks.store.sqlite.deadlines import SqliteDeadlines
 from skyhooks.store.sqlite.hooks import SqliteHooks
 from skyhooks.store.sqlite.journal import SqliteJournal
 from skyhooks.store.sqlite.leases import SqliteLeases
@@ -12,7 +13,7 @@ from skyhooks.store.sqlite.results import SqliteResults
 from skyhooks.store.sqlite.retention import SqliteRetention
 
 
-class SqliteStore(SqliteLog, SqliteRetention, SqliteLeases, SqliteHooks, SqliteResults, SqliteJournal):
+class SqliteStore(SqliteLog, SqliteRetention, SqliteLeases, SqliteHooks, SqliteResults, SqliteJournal, SqliteDeadlines):
     """A `Store` in the file at the absolute `path`, which is made by the first call.
 
     `clock` gives the store's time in seconds since 1970; all processes on the file use the clock of their machine.

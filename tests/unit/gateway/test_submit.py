@@ -8,12 +8,13 @@ import pytest
 from celery import Celery
 from celery.signals import before_task_publish
 
-from gateway.submit import Submitter, make_sender
+from gateway.submit import Submitter, Terms, make_sender
 from skyhooks.errors import Refused, StoreUnavailable
 from skyhooks.publication import Draft
 from skyhooks.store.base import Head
 from skyhooks.store.memory import MemoryStore
 from skyhooks.store.threaded import ThreadedStore
+from tests.contract.clock import Clock
 from tests.unit.gateway.broker import MEMORY, emptied, sent
 
 
@@ -156,3 +157,101 @@ async def test_what_was_given_up_while_it_waited_for_a_thread_is_never_sent(app:
         before_task_publish.disconnect(hold, sender="proj.slow")
     await submitter.submit("proj.next", [], {}, None)
     assert [message.headers["task"] for message in sent(app)] == ["proj.slow", "proj.next"]
+
+
+class TestTerms:
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def memory(self, clock: Clock) -> MemoryStore:
+        return MemoryStore(clock)
+
+    @pytest.fixture
+    async def store(self, memory: MemoryStore) -> AsyncIterator[ThreadedStore]:
+        store = ThreadedStore(memory)
+        yield store
+        await store.close()
+
+    @staticmethod
+    def due(memory: MemoryStore, clock: Clock) -> dict[str, float]:
+        clock.advance(1e6)
+        return {one.reason: one.seconds for one in memory.overdue()}
+
+    @pytest.mark.parametrize(
+        ("terms", "stored"),
+        [
+            (Terms(), {"deadline": 60.0}),
+            (Terms(deadline=5), {"deadline": 5.0}),
+            (Terms(deadline=0), {}),
+            (Terms(expires=10), {"deadline": 60.0, "expired": 12.0}),
+            (Terms(deadline=0, expires=10), {"expired": 12.0}),
+        ],
+    )
+    async def test_they_are_stored_for_the_leader(
+        self,
+        app: Celery,
+        store: ThreadedStore,
+        memory: MemoryStore,
+        clock: Clock,
+        terms: Terms,
+        stored: dict[str, float],
+    ) -> None:
+        submitter = Submitter(app, store, deadline=60, grace=2, draw_id=lambda: "t1")
+        await submitter.submit("proj.add", [], {}, "acme", terms)
+        assert self.due(memory, clock) == stored
+        assert all((one.task_id, one.task, one.account) == ("t1", "proj.add", "acme") for one in memory.overdue())
+        (message,) = sent(app)
+        assert bool(message.headers["expires"]) == (terms.expires is not None)
+
+    async def test_they_are_there_before_the_task_is_sent(
+        self, app: Celery, store: ThreadedStore, memory: MemoryStore, clock: Clock
+    ) -> None:
+        seen: list[int] = []
+
+        def look(**_: object) -> None:
+            clock.advance(60)
+            seen.append(len(memory.overdue()))
+
+        before_task_publish.connect(look, sender="proj.add")
+        await Submitter(app, store, deadline=60).submit("proj.add", [], {}, None)
+        assert seen == [1]
+
+    async def test_a_task_that_was_surely_not_sent_has_none(
+        self, store: ThreadedStore, memory: MemoryStore, clock: Clock, tmp_path: Path
+    ) -> None:
+        (tmp_path / "broker").write_text("a file where the folder should be")
+        submitter = Submitter(make_sender(f"file://{tmp_path}/broker"), store, deadline=60)
+        with pytest.raises(Refused, match="was not submitted"):
+            await submitter.submit("proj.add", [], {}, "acme", Terms(expires=5))
+        assert self.due(memory, clock) == {}
+
+    async def test_a_task_that_may_have_been_sent_keeps_them(
+        self, store: ThreadedStore, memory: MemoryStore, clock: Clock, silent_broker: str
+    ) -> None:
+        submitter = Submitter(make_sender(silent_broker, timeout=0.4), store, timeout=0.2, deadline=60)
+        with pytest.raises(Refused, match="may have reached it"):
+            await submitter.submit("proj.add", [], {}, "acme")
+        assert self.due(memory, clock) == {"deadline": 60.0}
+
+    async def test_nothing_is_sent_when_they_cannot_be_stored(self, app: Celery) -> None:
+        class Away(MemoryStore):
+            def add_deadlines(self, deadlines: object) -> None:
+                raise StoreUnavailable("the disk is full")
+
+        with pytest.raises(StoreUnavailable):
+            await Submitter(app, ThreadedStore(Away()), deadline=60).submit("proj.add", [], {}, None)
+        assert sent(app) == []
+
+    async def test_where_nobody_could_see_to_them_they_are_refused(
+        self, app: Celery, store: ThreadedStore, memory: MemoryStore, clock: Clock
+    ) -> None:
+        submitter = Submitter(app, store, deadline=None)
+        with pytest.raises(Refused) as caught:
+            await submitter.submit("proj.add", [], {}, None, Terms(deadline=5))
+        assert (caught.value.code, caught.value.status) == ("no_deadlines", 422)
+        assert sent(app) == []
+        await submitter.submit("proj.add", [], {}, None, Terms(expires=5))
+        assert self.due(memory, clock) == {}
+        assert len(sent(app)) == 1

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from celery import Celery
 
@@ -43,6 +45,15 @@ async def test_everything_in_the_body_has_a_default(ask: Client, broker: Celery)
     assert len(sent(broker)) == 1
 
 
+async def test_deadline_and_expiry_are_passed_on(ask: Client, broker: Celery, store: ThreadedStore) -> None:
+    response = await ask("POST", COUNTDOWN, {"deadline": 0.001, "expires": 60})
+    assert response.code == 202
+    await asyncio.sleep(0.01)
+    (due,) = await store.overdue()
+    assert (due.task_id, due.reason) == (read(response)["task_id"], "deadline")
+    assert sent(broker)[0].headers["expires"]
+
+
 async def test_a_number_is_an_account_too(ask: Client) -> None:
     answer = read(await ask("POST", COUNTDOWN, {"account": 7}))
     assert answer["channels"]["account"] == "accounts/7"
@@ -68,6 +79,13 @@ async def test_a_name_that_is_not_on_the_list_is_not_submitted(ask: Client, brok
         (b'{"kwargs": []}', "bad_body"),
         (b'{"account": true}', "bad_body"),
         (b'{"arguments": []}', "bad_body"),
+        (b'{"deadline": -1}', "bad_body"),
+        (b'{"deadline": 82801}', "bad_body"),
+        (b'{"deadline": 1e400}', "bad_body"),
+        (b'{"deadline": "1"}', "bad_body"),
+        (b'{"expires": 0}', "bad_body"),
+        (b'{"expires": 82801}', "bad_body"),
+        (b'{"expires": true}', "bad_body"),
         (b'{"account": "no spaces"}', "bad_account"),
         (b'{"account": "a/b"}', "bad_account"),
         (b'{"account": ""}', "bad_account"),

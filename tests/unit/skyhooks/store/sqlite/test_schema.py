@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 
 from skyhooks.errors import StoreUnusable
+from skyhooks.store.base import Deadline
 from skyhooks.store.sqlite import SqliteStore
 from skyhooks.store.sqlite.schema import is_made, make
 from tests.contract.drafts import ACME, draft
@@ -99,3 +100,15 @@ def test_tables_are_made_once_by_stores_that_begin_together(tmp_path: Path) -> N
         assert sorted(pool.map(begin, stores)) == [1, 2, 3, 4]
     for store in stores:
         store.close()
+
+
+def test_a_file_of_before_the_newest_table_gets_it_and_keeps_what_it_has(tmp_path: Path) -> None:
+    old = opened(tmp_path / "s.db")
+    old.append([draft("1")])
+    old.close()
+    change(tmp_path / "s.db", "DROP TABLE deadline")
+    store = opened(tmp_path / "s.db")
+    store.add_deadlines([Deadline(task_id="t1", reason="deadline", seconds=0)])
+    assert [one.task_id for one in store.overdue()] == ["t1"]
+    assert [one.id for one in store.read(ACME, 0).publications] == ["1"]
+    store.close()
