@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from celery import Celery
 
-from skyhooks import broker, rabbitmq, visibility
+from skyhooks import broker, rabbitmq, recovery, visibility
 from skyhooks.errors import SettingsError
 
 Kind = Literal["embedded", "rabbitmq", "redis", "other"]
@@ -73,6 +73,8 @@ def configure(app: Celery, url: str, *, queues: Sequence[str] = (QUEUE,), longes
         rabbitmq.install(app)
     elif kind_of(url) == "redis":
         visibility.install(app)
+    elif kind_of(url) == "embedded":
+        recovery.install(app)
 
 
 def prepare(url: str) -> None:

@@ -41,11 +41,9 @@ LIBRARY: Final = {
     **_each("skyhooks", "child supervisor tree service process configfile pidfile runner", Room(1)),
     "skyhooks.store": Room(2),
     **_each("skyhooks.store", "base retention supersession", Room(2, pure=True)),
-    **_each(
-        "skyhooks", "broker broker_folder client gateways intake outbox parcel registry sender spool ends", Room(3)
-    ),
+    **_each("skyhooks", "broker broker_folder client gateways intake outbox parcel registry sender spool", Room(3)),
     **_each("skyhooks", "accounts background celery celery_results celery_settings courier green task_run", Room(3)),
-    **_each("skyhooks", "brokers ends heartbeats pulse rabbitmq visibility", Room(3)),
+    **_each("skyhooks", "brokers ends heartbeats pulse rabbitmq recovery visibility", Room(3)),
     "skyhooks.keys": Room(3),
     "skyhooks.journal": Room(3, pure=True),
     "skyhooks.reporter": Room(3),

@@ -7,7 +7,6 @@ Celery patches for gevent before it imports anything else, so this module may im
 """
 
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 
-from skyhooks import background, broker, brokers
+from skyhooks import brokers
 from skyhooks.store import default_url
 
 SETTINGS: dict[str, Any] = {
@@ -49,15 +48,3 @@ def _configure_logging(**_: Any) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-
-
-@signals.worker_ready.connect
-def _recover_messages(sender: Any = None, **_: Any) -> None:
-    """While this worker lives, queue again what a dead worker had taken; all but the embedded broker do it
-    themselves."""
-    if brokers.kind_of(sender.app.conf.broker_url) != "embedded":
-        return
-    stopped = threading.Event()
-    signals.worker_shutdown.connect(lambda **_: stopped.set(), weak=False)
-    url, store = sender.app.conf.broker_url, sender.app.backend.store()
-    background.start(lambda: broker.keep_recovering(url, store, stopped), "skyhooks-broker")

@@ -12,6 +12,7 @@ from skyhooks import broker, brokers
 from skyhooks.errors import SettingsError
 from skyhooks.heartbeats import EventHeartbeats
 from skyhooks.rabbitmq import LostTasks
+from skyhooks.recovery import DeadWorkers
 from skyhooks.visibility import LostMessages, notice_the_end
 from tests.processes import free_ports
 
@@ -64,7 +65,7 @@ def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
     [
         ("amqp://h//", {LostTasks, EventHeartbeats}),
         ("redis://h", {LostMessages}),
-        ("file:///x", set()),
+        ("file:///x", {DeadWorkers}),
         ("memory://", set()),
     ],
 )
