@@ -11,6 +11,7 @@ import pytest
 from gateway.node import Node
 from gateway.settings import NodeSettings
 from skyhooks.errors import SettingsError
+from skyhooks.store.base import Deadline
 from tests.unit.gateway.nodes import call, running, stream
 from tests.unit.gateway.stores import until
 
@@ -71,6 +72,34 @@ async def test_one_leads_and_hands_over_when_it_drains(tmp_path: Path) -> None:
         await leader.stop()
         await until(lambda: {one.cluster.roster.leader for one in others} & {one.id for one in others})
         await until(lambda: leader.id not in others[0].cluster.roster.members)
+
+
+async def test_the_leader_ends_what_is_past_its_deadline_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    async with cluster(tmp_path, 2, deadline_pause_seconds=0.01) as nodes:
+        leader, other = sorted(nodes, key=lambda one: one.cluster.roster.leader != one.id)
+
+        async def end(task_id: str) -> None:
+            due = Deadline(task_id=task_id, reason="deadline", seconds=0.0, account="acme")
+            await other.store.add_deadlines([due])
+            async with stream(other, f"/channels/tasks/{task_id}?since=0") as lines:
+                while not (event := (await lines.json()).get("data")):
+                    pass
+            assert (event["state"], event["error"]["code"]) == ("FAILURE", "deadline")
+
+        await end("t1")
+        await leader.stop()
+        await until(lambda: other.cluster.roster.leader == other.id)
+        await end("t2")
+        page = await other.store.read("accounts/acme", 0)
+        assert [one.id for one in page.publications] == ["t1:end", "t2:end"]
+
+
+async def test_where_nobody_knows_every_end_a_deadline_is_refused(tmp_path: Path) -> None:
+    broker = f"file://{tmp_path}/broker"
+    async with member(tmp_path, 0, coordinator="peer", store="memory://", broker=broker) as node:
+        answer = await call(node, "POST", "/api/tasks/workers.tasks.add", json={"deadline": 5})
+        assert (answer.status_code, answer.json()["code"]) == (422, "no_deadlines")
+        assert (await call(node, "POST", "/api/tasks/workers.tasks.add", json={})).status_code == 202
 
 
 async def test_every_node_is_shown_and_one_that_is_gone_as_such(tmp_path: Path) -> None:

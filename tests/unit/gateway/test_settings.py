@@ -31,5 +31,12 @@ def test_what_is_no_base_url_is_refused(text: str) -> None:
         NodeSettings.load({}, {"public_url": text})
 
 
+def test_a_deadline_ends_before_an_end_could_be_forgotten() -> None:
+    assert NodeSettings.load({}, {"task_deadline_seconds": "0"}).task_deadline_seconds == 0
+    for text in ("-1", "86400", "nan", "inf"):
+        with pytest.raises(SettingsError, match="task_deadline_seconds"):
+            NodeSettings.load({}, {"task_deadline_seconds": text})
+
+
 def test_every_setting_has_a_sentence() -> None:
     assert all(len(setting.doc) > 20 for setting in NodeSettings.all())

@@ -307,3 +307,24 @@ def _in_fork(call: Callable[[], None]) -> None:
     process.start()
     process.join(30)
     assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "tracked", "told"),
+    [
+        ({"expires": "2026-01-01T00:00:00"}, False, ["STARTED"]),
+        ({"expires": "2026-01-01T00:00:00"}, True, []),
+        ({"expires": "2026-01-01T00:00:00", "ignore_result": True}, True, ["STARTED"]),
+        ({"expires": "2026-01-01T00:00:00", "is_eager": True}, False, []),
+        ({}, False, []),
+    ],
+)
+def test_a_task_that_can_expire_says_that_it_began_where_celery_does_not(
+    app: Celery, backend: SkyhooksBackend, store: Away, fields: dict[str, Any], tracked: bool, told: list[str]
+) -> None:
+    task = SimpleNamespace(app=app, track_started=tracked, request=request(**fields))
+    backend._on_prerun(task=task)
+    backend._on_prerun(task=task)
+    settled(backend)
+    assert [event["state"] for event in events(store)] == told
+    assert backend.get_state("t") == "PENDING"

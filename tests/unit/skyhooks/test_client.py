@@ -282,6 +282,13 @@ def test_a_submission_carries_everything_and_gives_channels_and_positions(serve:
     assert json.loads(body) == {"args": [1], "kwargs": {"b": 2}, "account": "acme"}
 
 
+def test_a_submission_s_terms_are_asked_for_only_when_given(serve: Callable[..., Server]) -> None:
+    server = serve(answer(202, '{"task_id":"t","channels":{},"positions":{}}'))
+    Client(server.url).submit("shop.charge", deadline=0, expires=1.5)
+    body = json.loads(server.requests[0].partition("\r\n\r\n")[2])
+    assert body == {"args": [], "kwargs": {}, "account": None, "deadline": 0, "expires": 1.5}
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     serve: Callable[..., Server], nobody: str, host: str, monkeypatch: pytest.MonkeyPatch
