@@ -170,6 +170,7 @@ async def test_a_reader_exists_only_in_the_middle_of_something(serve: Serve, con
         (frame(Opcode.CLOSE, b"\x03\xe8"), 1000),
         (frame(Opcode.CLOSE, b"\x0f\xa0"), 4000),
     ],
+    ids=["unmasked", "reserved", "control", "continuation", "bytes", "cut", "large", "normal", "own"],
 )
 async def test_the_end_has_a_code_and_closes_the_connection(
     serve: Serve, connect: Connect, lines: list[dict[str, object]], sent: bytes, code: int

@@ -212,6 +212,7 @@ def test_only_what_this_machine_alone_reaches_may_be_open(endpoint: str, local: 
         ("", KEYS["server"], "expected a key"),
         (KEYS["stranger"].public, KEYS["server"], "not among the allowed"),
     ],
+    ids=["keyless", "plain", "stranger"],
 )
 async def test_nothing_falls_back_to_plain_text(key: str, mine: Keys | None, expected: str) -> None:
     context: Context = zmq.Context()
