@@ -1,19 +1,26 @@
 """Hears of what other nodes have appended: compares the channels served here with the log, often and cheaply.
 
 One query asks for everything new since the last look (invariant 5: a node that was told nothing finds out by
-itself). A slow sweep over every served channel catches what that query could have missed.
+itself). A slow sweep over every served channel catches what that query could have missed. Where nodes do not talk to
+each other, a store that can tell of its changes says when to look.
 """
 
 import asyncio
+import random
 from contextlib import suppress
+from typing import Final
 
 import structlog
 
 from gateway.hub.hub import Hub
+from skyhooks.backoff import Backoff
 from skyhooks.errors import StoreError
 from skyhooks.store.base import AsyncStore
 
 log = structlog.get_logger()
+
+TOGETHER_SECONDS: Final = 0.02
+"""Between two looks that the store asks for."""
 
 
 class Heads:
@@ -24,9 +31,11 @@ class Heads:
         self._hub = hub
         self._pause = pause
         self._sweep = sweep
+        self._backoff = Backoff(first=0.1, most=5.0)
         self._mark: int | None = None
         self._failing = False
         self._due = asyncio.Event()
+        self._grown = asyncio.Event()
 
     async def run(self) -> None:
         """Look for news until cancelled; an unavailable store is looked at again."""
@@ -40,7 +49,24 @@ class Heads:
                 self._said(None)
             except StoreError as error:
                 self._said(error)
-            await asyncio.sleep(self._pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._grown.wait(), self._pause)
+            self._grown.clear()
+
+    async def listen(self) -> None:
+        """Look as soon as the store says that it has changed, until cancelled; beside `run`, which goes on anyhow."""
+        attempt = 0
+        while True:
+            with suppress(StoreError):  # `run` says so
+                async for _ in self._store.changes():
+                    attempt = 0
+                    self._grown.set()
+                    # What comes together is looked at together.
+                    await asyncio.sleep(TOGETHER_SECONDS)
+                # It cannot tell.
+                await asyncio.Event().wait()
+            await asyncio.sleep(self._backoff.delay(attempt, random.random))
+            attempt += 1
 
     async def compare(self) -> None:
         """Compare every served channel with the log, now and then, until cancelled. Beside `run`: it may take long."""

@@ -24,7 +24,7 @@ from gateway.edge.server import Edge
 from gateway.fanout import Fanout
 from gateway.feeds import open_feed
 from gateway.heads import Heads
-from gateway.membership import Membership
+from gateway.membership import OFF, Membership
 from gateway.mesh.frames import Frame
 from gateway.registrar import Registrar
 from gateway.retention import Retainer
@@ -84,6 +84,8 @@ class Log(Chores):
         node, settings = self._node, self._node.settings
         store, hub = node.store, node.subscriptions.hub
         heads = Heads(store, hub, pause=settings.heads_seconds, sweep=settings.sweep_seconds)
+        if settings.mesh == OFF:
+            self.begin(("changes", heads.listen()))
         self.begin(
             ("heads", heads.run()),
             ("comparison", heads.compare()),

@@ -2,9 +2,11 @@
 
 Theory of operation. The store lets one holder have the lease ``leader`` at a time and gives each new possession a
 higher term; only the store's clock says when it ends. A node looks at all leases with each heartbeat. It stands when
-nobody leads, and renews while it does. Its own clock can only end its leadership early: counted from before the
-request was sent, it believes in its lease for less time than the store does, so it has stopped by the time that another
-can have begun. (What protects the log from a leader that was asleep is the fence, not this.)
+nobody leads, and renews while it does. All others stand with it: that is one write from each, of which the store lets
+one through, and spreading them out would only leave the cluster without a leader for longer. Its own clock can only
+end its leadership early: counted from before the request was sent, it believes in its lease for less time than the
+store does, so it has stopped by the time that another can have begun. (What protects the log from a leader that was
+asleep is the fence, not this.)
 """
 
 from collections.abc import Sequence
@@ -95,6 +97,11 @@ class Election:
         """Time has passed without news: nobody leads for longer than is known."""
         if self.roster.leader and now >= self._until:
             self._set(self.roster.members, "", 0)
+
+    @property
+    def retired(self) -> bool:
+        """Whether this node has given up standing."""
+        return self._retired
 
     def retire(self) -> int:
         """Stand no more. The term to give up, 0 when this node does not lead."""

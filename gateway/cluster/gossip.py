@@ -1,14 +1,20 @@
 """Roster and leader without a database: what one peer makes of what the others say. Pure: times are arguments.
 
-Theory of operation. With each heartbeat a peer sends each one that it knows what it knows (`Digest`), and takes what
-comes back. How long ago somebody was heard of travels along, so hearsay of the dead grows old everywhere and nobody
-is brought back to life by it. Whoever was not heard of for `silence` seconds is gone. When nobody leads, the living
-peer with the lowest id does, under a term above all that were seen. Of two leaders, as after a cut that has healed, the
-one with the higher term stays, and with equal terms the one with the lower id.
+Theory of operation. With each heartbeat a peer counts its own heartbeats up, sends each one that it knows what it
+knows (`Digest`), and takes what comes back. Whoever's count has not grown for `silence` seconds is gone: the count of
+the dead grows nowhere, so hearsay of them, however long it is on its way, brings nobody back to life (the failure
+detector of van Renesse, Minsky and Hayden, 1998). When nobody leads, the living peer with the lowest id does, under a
+term above all that were seen. Of two leaders, as after a cut that has healed, the one with the higher term stays, and
+with equal terms the one with the lower id.
+
+A peer that was asleep for longer than `silence` has heard of nobody in that time, and draws no conclusions from that:
+it takes the others for as alive as before, leads no more, and does not stand before somebody has told it who leads, or
+nobody has for as long as `silence`.
 
 None of this is fenced: while a cut lasts there is a leader on each side of it.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,10 +27,14 @@ PATIENCE: Final = 2.0
 
 
 class Hearsay(msgspec.Struct, frozen=True, array_like=True):
-    """A peer, how many seconds ago it was heard of, and whether it would lead."""
+    """A peer, how often its heart has beaten in this run of it, and whether it would lead.
+
+    The run began at `born`, in seconds since 1970 by its own clock: of two runs the later one counts.
+    """
 
     member: Member
-    age: float
+    born: float
+    beat: int
     stands: bool
 
 
@@ -38,24 +48,45 @@ class Digest(msgspec.Struct, frozen=True, array_like=True):
     leaving: bool = False
 
 
-class _Known:
-    __slots__ = ("heard", "member", "stands")
+Sign = tuple[float, int]
+"""Of life: when a run began, and how often its heart has beaten. A later one is greater."""
+REMEMBERED: Final = 10.0
+"""For how often `silence` a peer that has gone is remembered, so that nothing old is taken for news of it."""
 
-    def __init__(self, member: Member, heard: float, stands: bool) -> None:
-        self.member = member
-        self.heard = heard
-        self.stands = stands
+
+class _Known:
+    __slots__ = ("grown", "said")
+
+    def __init__(self, said: Hearsay, grown: float) -> None:
+        self.said = said
+        self.grown = grown
+        """When its count was first seen to be what it is."""
+
+    @property
+    def member(self) -> Member:
+        return self.said.member
+
+    @property
+    def stands(self) -> bool:
+        return self.said.stands
 
 
 class Peer:
-    """The view of the peer `own`, which begins by asking the endpoints in `join`."""
+    """The view of the peer `own`, which begins by asking the endpoints in `join`.
 
-    def __init__(self, own: Member, join: Sequence[str] = (), *, silence: float) -> None:
+    `born` is when this run of it began, in seconds since 1970.
+    """
+
+    def __init__(self, own: Member, join: Sequence[str] = (), *, silence: float, born: float = 0.0) -> None:
         self.own = own
+        self._born = born
+        self._beat = 0
+        self._ticked: float | None = None
+        self._waits = 0.0
         self._join = [endpoint for endpoint in join if endpoint != own.rpc]
         self._silence = silence
         self._known: dict[str, _Known] = {}
-        self._gone: dict[tuple[str, str], float] = {}
+        self._gone: dict[str, tuple[Sign, float]] = {}
         self._leader = ""
         self._term = 0
         self._began: float | None = None
@@ -72,27 +103,33 @@ class Peer:
     def tick(self, now: float) -> list[tuple[str, str]]:
         """A heartbeat: the endpoints to send `digest` to, each with the key of whoever is there (empty: unknown)."""
         self._began = now if self._began is None else self._began
+        slept = 0.0 if self._ticked is None else now - self._ticked
+        self._ticked = now
+        self._beat += 1
+        if slept >= self._silence and self._known:
+            self._wake(slept, now)
         for name, one in list(self._known.items()):
-            if now - one.heard >= self._silence:
-                del self._known[name]
+            if now - one.grown >= self._silence:
+                self._forget(name, _sign(one.said), now)
+        self._gone = {
+            name: (sign, at) for name, (sign, at) in self._gone.items() if now - at < REMEMBERED * self._silence
+        }
         self._settle(now)
         there = [(one.member.rpc, one.member.key) for one in self._known.values() if one.member.rpc]
         known = {endpoint for endpoint, _ in there}
         return there + [(endpoint, "") for endpoint in self._join if endpoint not in known]
 
-    def digest(self, now: float) -> Digest:
+    def digest(self) -> Digest:
         """What this peer says."""
-        others = [Hearsay(one.member, max(0.0, now - one.heard), one.stands) for one in self._known.values()]
-        return Digest(Hearsay(self.own, 0.0, self._stands), others, self._leader, self._term, self._leaving)
+        own = Hearsay(self.own, self._born, self._beat, self._stands)
+        return Digest(own, [one.said for one in self._known.values()], self._leader, self._term, self._leaving)
 
     def heard(self, digest: Digest, now: float) -> None:
         """Another peer has said this."""
         if digest.sender.member.id == self.own.id or self._leaving:
             return
         if digest.leaving:
-            member = digest.sender.member
-            self._gone[member.id, member.incarnation] = now
-            self._known.pop(member.id, None)
+            self._forget(digest.sender.member.id, (digest.sender.born, sys.maxsize), now)
         else:
             self._learn(digest.sender, now)
         for one in digest.others:
@@ -112,13 +149,25 @@ class Peer:
         self._leaving = True
 
     def _learn(self, said: Hearsay, now: float) -> None:
-        member, heard = said.member, now - max(0.0, said.age)
-        gone = self._gone.get((member.id, member.incarnation))
-        if member.id == self.own.id or now - heard >= self._silence or (gone is not None and heard <= gone):
+        name = said.member.id
+        if name == self.own.id or (name in self._gone and _sign(said) <= self._gone[name][0]):
             return
-        known = self._known.get(member.id)
-        if known is None or heard > known.heard:
-            self._known[member.id] = _Known(member, heard, said.stands)
+        known = self._known.get(name)
+        if known is None or _sign(said) > _sign(known.said):
+            self._known[name] = _Known(said, now)
+
+    def _forget(self, name: str, sign: Sign, now: float) -> None:
+        """A peer is gone, and nothing that is not newer than `sign` brings it back."""
+        self._known.pop(name, None)
+        self._gone[name] = (sign, now)
+
+    def _wake(self, slept: float, now: float) -> None:
+        """Time has passed in which this peer could hear of nobody."""
+        for one in self._known.values():
+            one.grown = min(now, one.grown + slept)
+        if self._leads(self._leader):
+            self._leader = ""
+        self._waits = now + self._silence
 
     def _compare(self, leader: str, term: int) -> None:
         """Somebody believes in this leader."""
@@ -133,12 +182,15 @@ class Peer:
             return
         if self._join and not self._known and now - self._began < PATIENCE * self._silence:
             return
+        if self._known and now < self._waits:
+            return
         if any(one.stands and name < self.own.id for name, one in self._known.items()):
             return
         self._term += 1
         self._leader = f"{self.own.id}/{self.own.incarnation}"
 
     def _leads(self, leader: str) -> bool:
+        """Whether a leader is this peer, in this run of it."""
         return leader == f"{self.own.id}/{self.own.incarnation}"
 
     def _lives(self, leader: str) -> bool:
@@ -148,3 +200,7 @@ class Peer:
         name, _, run = leader.partition("/")
         known = self._known.get(name)
         return known is not None and known.member.incarnation == run and known.stands
+
+
+def _sign(said: Hearsay) -> Sign:
+    return said.born, said.beat

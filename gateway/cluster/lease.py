@@ -80,6 +80,9 @@ class StoreCoordinator:
             asked = loop.time()
             lease = await self._store.lease(LEADER, self._election.holder, self._election.ttl)
             self._election.answered(lease, asked)
+            if lease is not None and self._election.retired:
+                # It has resigned while this was on its way, and has taken the lease anew that it had given back.
+                await self._store.release(LEADER, self._election.holder, lease.term)
 
     def _patience(self, now: float) -> float:
         left = self._election.until - now if self._election.leads else self._election.ttl

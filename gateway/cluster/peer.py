@@ -1,6 +1,7 @@
 """The coordinator without a database: nodes that know each other by their addresses, and tell each other the rest."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ class PeerCoordinator:
 
     def __init__(self, rpc: Rpc, own: Member, join: Sequence[str] = (), *, heartbeat: float, silence: float) -> None:
         self._rpc = rpc
-        self._peer = Peer(own, join, silence=silence)
+        self._peer = Peer(own, join, silence=silence, born=time.time())
         self._heartbeat = heartbeat
         self._watchers: list[Callable[[Roster], None]] = []
         self._told = Roster()
@@ -68,7 +69,7 @@ class PeerCoordinator:
 
     async def _ask(self, endpoint: str, key: str) -> None:
         try:
-            digest = self._peer.digest(self._now())
+            digest = self._peer.digest()
             answer: Digest = await self._rpc.call(endpoint, key, QUESTION, digest, self._heartbeat, Digest)
         except RpcError as error:
             if endpoint not in self._silent:
@@ -80,7 +81,7 @@ class PeerCoordinator:
 
     async def _answer(self, digest: Digest) -> Digest:
         self._take(digest)
-        return self._peer.digest(self._now())
+        return self._peer.digest()
 
     def _take(self, digest: Digest) -> None:
         self._peer.heard(digest, self._now())

@@ -9,7 +9,7 @@ it may have been done. Every write can therefore be repeated without harm (a jou
 `StoreUnusable` is raised by the first call that touches the store, not by opening it, and by each one after that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -300,6 +300,13 @@ class AsyncStore(Protocol):
 
     async def news(self, mark: int | None) -> News:
         """See `LogStore.news`."""
+        ...
+
+    def changes(self) -> AsyncIterator[None]:
+        """Comes once for a while in which something may have been appended, by anyone: time to ask for news.
+
+        Only a hint. Ends at once for a store that has no way to tell; raises `StoreUnavailable` when it cannot now.
+        """
         ...
 
     async def trim(self, namespace: str, retention: Retention, limit: int = 1000) -> Trimmed:

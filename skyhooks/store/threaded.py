@@ -5,7 +5,7 @@ behind a commit.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -46,6 +46,11 @@ class ThreadedStore:
     async def news(self, mark: int | None) -> News:
         """See `LogStore.news`."""
         return await self._run(self._reader, self._store.news, mark)
+
+    async def changes(self) -> AsyncIterator[None]:
+        """See `AsyncStore.changes`: a file tells nobody that it has grown."""
+        if False:  # what makes it an iterator
+            yield
 
     async def trim(self, namespace: str, retention: Retention, limit: int = 1000) -> Trimmed:
         """See `LogStore.trim`."""

@@ -1,10 +1,10 @@
 """The store for asyncio: a gateway. It belongs to the event loop of its first call."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from bson import Timestamp
 from pymongo import AsyncMongoClient
@@ -12,11 +12,17 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from skyhooks.errors import StoreUnavailable
 from skyhooks.store.mongo.client import DURABLE, Opened
 from skyhooks.store.mongo.clock import Clock
 from skyhooks.store.mongo.core import Core
+from skyhooks.store.mongo.row import ROWS
 from skyhooks.store.mongo.schema import prepare
 from skyhooks.store.mongo.steps import DATABASE, Ask, Document, Found, Pause, Steps, Talk
+
+AWAIT_MS: Final = 500
+"""For how long the server waits for a change before it says that there was none."""
+_INSERTS: Final[list[Document]] = [{"$match": {"operationType": "insert"}}, {"$project": {"_id": 1}}]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +76,18 @@ class AsyncMongoStore(Opened):
     add_deadlines = _awaitable(Core.add_deadlines)
     overdue = _awaitable(Core.overdue)
     settle_deadlines = _awaitable(Core.settle_deadlines)
+
+    async def changes(self) -> AsyncIterator[None]:
+        """See `AsyncStore.changes`: the server's change stream, in which only the fact matters."""
+        with self._asking():
+            await self.head("")  # makes the client, and the collection with its indexes
+            assert self._client is not None  # noqa: S101  # made by the call
+            rows = self._client.get_database(self._place.database, **DURABLE)[ROWS]
+            async with await rows.watch(_INSERTS, max_await_time_ms=AWAIT_MS) as stream:
+                while not self._closed:
+                    if await stream.try_next() is not None:
+                        yield
+        raise StoreUnavailable(f"the store {self._place} has been closed")
 
     async def close(self) -> None:
         """Let running calls end, then give up the connections. Closing it again does nothing."""

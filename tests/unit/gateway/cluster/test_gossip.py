@@ -15,7 +15,7 @@ def member(name: str, run: str = "1") -> Member:
 
 
 def peer(name: str, *join: str, run: str = "1") -> Peer:
-    return Peer(member(name, run), [f"ipc:///{one}" for one in join], silence=SILENCE)
+    return Peer(member(name, run), [f"ipc:///{one}" for one in join], silence=SILENCE, born=float(run))
 
 
 class Room:
@@ -39,9 +39,9 @@ class Room:
         other = self.peers.get(endpoint)
         if other is None or frozenset((one.own.id, other.own.id)) in self.cut or self.lost():
             return
-        other.heard(one.digest(self.now), self.now)
+        other.heard(one.digest(), self.now)
         if not self.lost():
-            one.heard(other.digest(self.now), self.now)
+            one.heard(other.digest(), self.now)
 
     def lost(self) -> bool:
         return self.chance.random() < self.loss
@@ -139,7 +139,7 @@ def test_who_leaves_is_forgotten_at_once_also_by_hearsay() -> None:
     room.rounds(3)
     leaving = room.peers.pop("ipc:///c")
     leaving.leave()
-    room.peers["ipc:///a"].heard(leaving.digest(room.now), room.now)
+    room.peers["ipc:///a"].heard(leaving.digest(), room.now)
     room.rounds(1)
     assert room.trace()[0] == ("a", "a", 1, "ab")
 
@@ -147,9 +147,9 @@ def test_who_leaves_is_forgotten_at_once_also_by_hearsay() -> None:
 def test_its_own_name_in_what_others_say_changes_nothing() -> None:
     one = peer("a", "a")
     assert one.tick(1) == []
-    twice = [Hearsay(member("a", "other"), 0, True), Hearsay(member("a"), 0, True)]
-    one.heard(Digest(Hearsay(member("b"), 0, True), twice, "", 0), 1)
-    one.heard(Digest(Hearsay(member("a", "other"), 0, True), [], "a/other", 9), 1)
+    twice = [Hearsay(member("a", "other"), 0, 9, True), Hearsay(member("a"), 0, 9, True)]
+    one.heard(Digest(Hearsay(member("b"), 0, 1, True), twice, "", 0), 1)
+    one.heard(Digest(Hearsay(member("a", "other"), 0, 9, True), [], "a/other", 9), 1)
     assert (sorted(one.roster.members), one.roster.leader, one.roster.term) == (["a", "b"], "a", 1)
 
 
@@ -159,6 +159,73 @@ def test_the_dead_are_not_brought_back_by_hearsay() -> None:
     del room.peers["ipc:///d"]
     room.rounds(4)
     assert {one[3] for one in room.trace()} == {"abc"}
+
+
+def test_hearsay_that_is_long_on_its_way_keeps_nobody_alive() -> None:
+    one, other = peer("a"), peer("b", "a")
+    one.heard(Digest(Hearsay(member("b"), 1, 1, True), [Hearsay(member("dead"), 0, 7, True)], "", 0), 0.0)
+    for step in range(50):  # a tenth of a heartbeat each, and each has what the other has said just now
+        now = step / 10
+        for teller, listener in ((one, other), (other, one)):
+            if step % 10 == 0:
+                teller.tick(now)
+            listener.heard(teller.digest(), now + 0.09)
+    assert sorted(one.roster.members) == sorted(other.roster.members) == ["a", "b"]
+
+
+def test_a_later_run_is_news_and_an_earlier_one_is_not() -> None:
+    one = peer("a")
+    one.tick(0)
+    one.heard(Digest(Hearsay(member("b", "2"), 2, 1, True), [], "", 0), 0)
+    one.heard(Digest(Hearsay(member("c"), 0, 1, True), [Hearsay(member("b", "1"), 1, 99, True)], "", 0), 1)
+    assert one.roster.members["b"].incarnation == "2"
+    one.heard(Digest(Hearsay(member("c"), 0, 2, True), [Hearsay(member("b", "3"), 3, 0, True)], "", 0), 1)
+    assert one.roster.members["b"].incarnation == "3"
+
+
+def asleep(room: Room, name: str, rounds: int) -> None:
+    """A peer does nothing for so many heartbeats, and hears nothing."""
+    endpoint = f"ipc:///{name}"
+    sleeper = room.peers.pop(endpoint)
+    room.rounds(rounds)
+    room.peers[endpoint] = sleeper
+
+
+def test_a_follower_that_was_asleep_does_not_take_over() -> None:
+    room = Room(peer("b"), peer("c", "b"), peer("a", "b"))
+    room.rounds(3)
+    asleep(room, "a", 5)
+    room.peers["ipc:///a"].tick(room.now)
+    assert room.peers["ipc:///a"].roster.leader == "b", "what it heard last"
+    room.rounds(2)
+    assert {one[1:] for one in room.trace()} == {("b", 1, "abc")}
+
+
+def test_a_leader_that_was_asleep_leads_no_more_and_follows_the_new_one() -> None:
+    room = Room(peer("a"), peer("b", "a"), peer("c", "a"))
+    room.rounds(3)
+    asleep(room, "a", 5)
+    sleeper = room.peers["ipc:///a"]
+    sleeper.tick(room.now)
+    assert sleeper.roster.leader == ""
+    room.rounds(2)
+    assert {one[1:] for one in room.trace()} == {("b", 2, "abc")}
+
+
+def test_when_all_were_asleep_everything_is_as_before() -> None:
+    room = Room(peer("a"), peer("b", "a"))
+    room.rounds(3)
+    room.now += 100
+    room.rounds(2)
+    assert {one[1:] for one in room.trace()} == {("a", 1, "ab")}
+
+
+def test_one_that_slept_alone_goes_on_leading() -> None:
+    room = Room(peer("a"))
+    room.rounds(1)
+    room.now += 100
+    room.rounds(1)
+    assert room.trace() == [("a", "a", 1, "a")]
 
 
 @pytest.mark.parametrize("seed", range(10))

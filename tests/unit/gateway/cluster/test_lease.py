@@ -1,9 +1,12 @@
 """Nodes on one store; the store is real, and a test may take it away."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+
+import pytest
 
 from gateway.cluster.lease import StoreCoordinator
 from gateway.cluster.roster import Roster
@@ -28,9 +31,11 @@ class Place:
         self.store = Leases()
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    def node(self, name: str, run: str = "1", changed: Callable[[Roster], None] | None = None) -> StoreCoordinator:
+    def node(
+        self, name: str, run: str = "1", changed: Callable[[Roster], None] | None = None, ttl: float = 0.4
+    ) -> StoreCoordinator:
         self.store.lease(f"nodes/{name}", name, 60, f'{{"url": "http://{name}"}}')
-        made = StoreCoordinator(ThreadedStore(self.store), name, run, heartbeat=0.02, ttl=0.4)
+        made = StoreCoordinator(ThreadedStore(self.store), name, run, heartbeat=0.02, ttl=ttl)
         if changed is not None:
             made.watch(changed)
         self.tasks[name] = asyncio.create_task(made.run())
@@ -51,6 +56,31 @@ async def test_all_nodes_agree_on_one_leader_and_know_each_other() -> None:
         nodes = [there.node(name) for name in "abc"]
         await until(lambda: all(one.roster.leader and len(one.roster.members) == 3 for one in nodes))
         await until(lambda: len({(one.roster.leader, one.roster.term) for one in nodes}) == 1)
+
+
+async def test_a_renewal_on_its_way_does_not_outlive_the_resignation(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with place() as there:
+        first = there.node("a", ttl=60)
+        await until(lambda: first.roster.leader == "a")
+        held, go, lease = threading.Event(), threading.Event(), there.store.lease
+
+        def slow(name: str, holder: str, ttl: float, info: str = "{}") -> Lease | None:
+            if holder.startswith("a/"):
+                held.set()
+                go.wait(10)
+            return lease(name, holder, ttl, info)
+
+        async def overtaking(name: str, holder: str, term: int) -> bool:
+            return there.store.release(name, holder, term)
+
+        monkeypatch.setattr(there.store, "lease", slow)
+        # As with MongoDB, where calls do not wait for each other.
+        monkeypatch.setattr(first._store, "release", overtaking)
+        await until(held.is_set)
+        await first.resign()
+        go.set()
+        second = there.node("b")
+        await until(lambda: second.roster.leader == "b")
 
 
 async def test_a_leader_that_dies_is_replaced_under_a_higher_term() -> None:
