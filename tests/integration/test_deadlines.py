@@ -11,8 +11,11 @@ import pytest
 
 from skyhooks import broker
 from skyhooks.client import Client
+from skyhooks.store import open_store
+from tests.gateways import running
 from tests.integration import celery_stage
 from tests.integration.celery_stage import Stage, opened
+from tests.mongod import ReplicaSet, empty
 from tests.processes import Process, eventually
 
 ADD = f"{celery_stage.TASKS}.add"
@@ -91,6 +94,20 @@ def test_the_next_leader_ends_what_the_dead_one_has_not(case: Case) -> None:
         assert case.ended(task_id) == ("FAILURE", "deadline")
     assert case.leader() != leader
     case.assert_once(*submitted)
+
+
+def test_on_mongodb_time_is_the_server_s_and_ends_come_once(tmp_path: Path, mongodb: ReplicaSet) -> None:
+    store_url = empty(mongodb, "deadlines")
+    options = ["--store", store_url, "--open", "--broker", f"file://{tmp_path / 'broker'}", *OPTIONS]
+    with running(*options) as one, running(*options) as other, closing(open_store(store_url)) as store:
+        client = Client(one.url)
+        late = [client.submit(ADD, [[1]], account="acme", deadline=seconds).task_id for seconds in (0.5, 2)]
+        client.submit(ADD, [[1]], account="acme", deadline=3600)
+        late.append(client.submit(ADD, [[1]], account="acme", deadline=0, expires=0.5).task_id)
+        eventually(lambda: len(store.read("accounts/acme", 0).publications) == 3, what="three ends")
+        assert {one.id for one in store.read("accounts/acme", 0).publications} == {f"{task}:end" for task in late}
+        eventually(lambda: not store.overdue(), what="all are settled")
+        assert not one.problems + other.problems
 
 
 def test_a_task_that_expired_before_a_worker_was_there_is_ended_by_the_leader(case: Case) -> None:
