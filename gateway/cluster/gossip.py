@@ -14,7 +14,7 @@ nobody has for as long as `silence`.
 None of this is fenced: while a cut lasts there is a leader on each side of it.
 """
 
-import sys
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,7 +48,7 @@ class Digest(msgspec.Struct, frozen=True, array_like=True):
     leaving: bool = False
 
 
-Sign = tuple[float, int]
+Sign = tuple[float, float]
 """Of life: when a run began, and how often its heart has beaten. A later one is greater."""
 REMEMBERED: Final = 10.0
 """For how often `silence` a peer that has gone is remembered, so that nothing old is taken for news of it."""
@@ -129,7 +129,7 @@ class Peer:
         if digest.sender.member.id == self.own.id or self._leaving:
             return
         if digest.leaving:
-            self._forget(digest.sender.member.id, (digest.sender.born, sys.maxsize), now)
+            self._forget(digest.sender.member.id, (digest.sender.born, math.inf), now)
         else:
             self._learn(digest.sender, now)
         for one in digest.others:
