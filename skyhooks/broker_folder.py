@@ -168,8 +168,12 @@ class BrokerFolder:
     def let_go(self, queue: str) -> None:
         """Stop holding a queue; the next sweep deletes it unless somebody else holds it."""
         lock = self._holds.pop(queue, None)
-        if lock is not None:
-            os.close(lock)
+        if lock is None:
+            return
+        if self._pid == os.getpid():
+            _unlock(lock)
+        else:
+            os.close(lock)  # a forked child: the lock is its parent's
 
     def sweep(self) -> int:
         """Delete the auto-delete queues that nobody holds, and dot-files of dead writers; how many queues went."""
@@ -249,7 +253,7 @@ class BrokerFolder:
             if after != before:
                 _write(self._exchanges / _file(exchange), msgspec.json.encode(after))
         finally:
-            os.close(lock)
+            _unlock(lock)
 
     def _delete_queue(self, queue: str) -> None:
         for exchange in _names(self._exchanges):
@@ -310,4 +314,10 @@ def _only_locker(path: Path) -> Iterator[int]:
     else:
         yield descriptor
     finally:
-        os.close(descriptor)
+        _unlock(descriptor)
+
+
+def _unlock(descriptor: int) -> None:
+    """Let go of a lock and its descriptor, of which a process that was forked meanwhile may have a copy."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)

@@ -89,7 +89,12 @@ class Spool:
         except BlockingIOError:
             yield False
         else:
-            yield True
+            try:
+                yield True
+            finally:
+                # Closing is not enough: a process of the pool that was forked meanwhile has the descriptor too, and
+                # would hold the lock for as long as it lives.
+                fcntl.flock(lock, fcntl.LOCK_UN)
         finally:
             os.close(lock)
 

@@ -40,6 +40,8 @@ def drop_unsent(transport: asyncio.Transport) -> None:
 
     Otherwise it keeps all of it, for a client that does not read, until its own patience ends (SO_LINGER, socket(7)).
     """
+    if transport.get_write_buffer_size() + unsent_bytes(descriptor(transport)) == 0:
+        return  # it has all of it, the reason for its end included
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from skyhooks.broker_folder import BrokerFolder, Recovered, Taken
 from tests.conftest import Spawn
+from tests.processes import forked
 
 
 @pytest.fixture
@@ -231,3 +233,24 @@ def test_several_processes_take_each_message_once(folder: BrokerFolder, spawn: S
 
     found = [json.loads(process.wait_for(r"\[.*\]")[0]) for process in processes]
     assert sorted(number for part in found for number in part) == list(range(300))
+
+
+def test_a_process_that_was_forked_meanwhile_keeps_no_lock(tmp_path: Path) -> None:
+    """The main process of a worker binds queues while its pool forks."""
+    folder = BrokerFolder(tmp_path)
+    folder.prepare()
+    other = BrokerFolder(tmp_path)
+    with ExitStack() as stack:
+
+        def fork(bindings: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+            stack.enter_context(forked())
+            return bindings
+
+        folder._rebind("x", fork)
+        other.bind("x", ("key", "", "queue"))
+        assert folder.bindings("x") == [("key", "", "queue")]
+
+        folder.hold("reply")
+        stack.enter_context(forked())
+        folder.let_go("reply")
+        assert other.sweep() == 1

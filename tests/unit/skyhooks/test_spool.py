@@ -3,6 +3,7 @@
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from skyhooks.parcel import Contents, StoredResult
 from skyhooks.spool import Spool, SpoolFull
 from tests.conftest import Spawn
+from tests.processes import forked
 
 ROOM = 1 << 20
 
@@ -98,6 +100,18 @@ def test_one_process_at_a_time_drains(tmp_path: Path, spawn: Spawn) -> None:
         assert mine
         spawn(argv).wait_for("mine False")
     spawn(argv).wait_for("mine True")
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_right_to_drain(tmp_path: Path) -> None:
+    """The pool of a worker replaces a process at any time, also while its main process drains."""
+    spool = Spool(tmp_path, ROOM)
+    spool.put(contents(1))
+    with ExitStack() as stack:
+        with spool.draining() as mine:
+            assert mine
+            stack.enter_context(forked())
+        with spool.draining() as again:
+            assert again
 
 
 def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
