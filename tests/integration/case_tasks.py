@@ -36,7 +36,8 @@ def progress(self: Any, steps: int, pause: float = 0.05) -> str:
 @shared_task(bind=True, max_retries=5)
 def retried(self: Any, times: int) -> int:
     if self.request.retries < times:
-        raise self.retry(exc=ConnectionError(f"try {self.request.retries}"), countdown=0)
+        # Not at once: what an execution says after the next one has begun is superseded.
+        raise self.retry(exc=ConnectionError(f"try {self.request.retries}"), countdown=0.5)
     return int(self.request.retries)
 
 
