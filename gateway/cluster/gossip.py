@@ -9,7 +9,8 @@ with equal terms the one with the lower id.
 
 A peer that was asleep for longer than `silence` has heard of nobody in that time, and draws no conclusions from that:
 it takes the others for as alive as before, leads no more, and does not stand before somebody has told it who leads, or
-nobody has for as long as `silence`.
+nobody has for as long as `silence`. That it leads itself it believes only of those who have heard it since: what others
+said while it slept is still waiting to be read, and says what was true before they elected another.
 
 None of this is fenced: while a cut lasts there is a leader on each side of it.
 """
@@ -83,6 +84,7 @@ class Peer:
         self._beat = 0
         self._ticked: float | None = None
         self._waits = 0.0
+        self._woke = 0
         self._join = [endpoint for endpoint in join if endpoint != own.rpc]
         self._silence = silence
         self._known: dict[str, _Known] = {}
@@ -134,7 +136,8 @@ class Peer:
             self._learn(digest.sender, now)
         for one in digest.others:
             self._learn(one, now)
-        self._compare(digest.leader, digest.term)
+        if not self._leads(digest.leader) or now >= self._waits or self._has_been_heard(digest):
+            self._compare(digest.leader, digest.term)
         self._settle(now)
 
     def resign(self) -> None:
@@ -168,6 +171,11 @@ class Peer:
         if self._leads(self._leader):
             self._leader = ""
         self._waits = now + self._silence
+        self._woke = self._beat
+
+    def _has_been_heard(self, digest: Digest) -> bool:
+        """Whether this was said by one who has heard of this peer since it woke."""
+        return any(one.member.id == self.own.id and _sign(one) >= (self._born, self._woke) for one in digest.others)
 
     def _compare(self, leader: str, term: int) -> None:
         """Somebody believes in this leader."""

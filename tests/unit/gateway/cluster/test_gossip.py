@@ -212,6 +212,31 @@ def test_a_leader_that_was_asleep_leads_no_more_and_follows_the_new_one() -> Non
     assert {one[1:] for one in room.trace()} == {("b", 2, "abc")}
 
 
+def test_what_was_said_while_a_leader_slept_does_not_make_it_lead_again() -> None:
+    room = Room(peer("a"), peer("b", "a"), peer("c", "a"))
+    room.rounds(3)
+    sleeper, unread = room.peers["ipc:///a"], room.peers["ipc:///b"].digest()
+    asleep(room, "a", 5)
+    trace = []
+    sleeper.tick(room.now)
+    trace.append(("wakes", sleeper.roster.leader, sleeper.roster.term))
+    sleeper.heard(unread, room.now)
+    trace.append(("reads what b said before", sleeper.roster.leader, sleeper.roster.term))
+    room.pass_on(sleeper, "ipc:///b")
+    trace.append(("asks b", sleeper.roster.leader, sleeper.roster.term))
+    assert trace == [("wakes", "", 0), ("reads what b said before", "", 0), ("asks b", "b", 2)]
+
+
+def test_a_leader_that_was_asleep_leads_again_when_they_still_follow_it() -> None:
+    room = Room(peer("a"), peer("b", "a"))
+    room.rounds(3)
+    sleeper = room.peers["ipc:///a"]
+    sleeper.tick(room.now + SILENCE)  # and b, which was asleep as well, has not missed it
+    assert sleeper.roster.leader == ""
+    room.pass_on(sleeper, "ipc:///b")
+    assert {one[1:] for one in room.trace()} == {("a", 1, "ab")}
+
+
 def test_when_all_were_asleep_everything_is_as_before() -> None:
     room = Room(peer("a"), peer("b", "a"))
     room.rounds(3)
