@@ -7,6 +7,9 @@ one through, and spreading them out would only leave the cluster without a leade
 end its leadership early: counted from before the request was sent, it believes in its lease for less time than the
 store does, so it has stopped by the time that another can have begun. (What protects the log from a leader that was
 asleep is the fence, not this.)
+
+Who has retired gives the lease back as often as the store shows it in its name: a request that was on its way may have
+taken it anew, for nobody's use.
 """
 
 from collections.abc import Sequence
@@ -31,6 +34,7 @@ class Step(Enum):
     FOLLOW = "follow"
     STAND = "stand"
     RENEW = "renew"
+    GIVE_BACK = "give back"
 
 
 class _Info(msgspec.Struct):
@@ -55,6 +59,8 @@ class Election:
         self._node = node
         self._until = 0.0
         self._retired = False
+        self._held = 0
+        self._may_hold = False
 
     @property
     def leads(self) -> bool:
@@ -66,17 +72,29 @@ class Election:
         """When whoever is known to lead counts as a leader no more, by this node's clock."""
         return self._until
 
+    @property
+    def held(self) -> int:
+        """The term under which the store last showed the leader's lease in this node's name."""
+        return self._held
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether the leader's lease may be in this node's name: it is, or a request for it was not answered."""
+        return self._may_hold
+
     def observed(self, leases: Sequence[Lease], asked: float) -> Step:
         """These are all leases in force, asked for at `asked`."""
         members = {member.id: member for lease in leases if (member := member_of(lease)) is not None}
         found = next((lease for lease in leases if lease.name == LEADER), None)
+        self._may_hold = found.holder == self.holder if found is not None else not self._retired
         if found is None:
             self._set(members, "", 0)
             return Step.FOLLOW if self._retired else Step.STAND
         if found.holder == self.holder:
+            self._held = found.term
             # It is this node's; whether it still counts as one is settled by the renewal.
             self._set(members, self.roster.leader if self.leads else "", self.roster.term)
-            return Step.FOLLOW if self._retired else Step.RENEW
+            return Step.GIVE_BACK if self._retired else Step.RENEW
         node, _, run = found.holder.rpartition("/")
         # When the node runs anew, the run that leads has ended, and only its lease has not.
         ended = node == self._node or (node in members and members[node].incarnation not in ("", run))
@@ -86,6 +104,7 @@ class Election:
 
     def answered(self, lease: Lease | None, asked: float) -> None:
         """The store's answer to the request of `asked` for the leader's lease; None: somebody else has it."""
+        self._may_hold = lease is not None
         if lease is None or self._retired:
             if self.leads:
                 self._set(self.roster.members, "", 0)
@@ -98,18 +117,11 @@ class Election:
         if self.roster.leader and now >= self._until:
             self._set(self.roster.members, "", 0)
 
-    @property
-    def retired(self) -> bool:
-        """Whether this node has given up standing."""
-        return self._retired
-
-    def retire(self) -> int:
-        """Stand no more. The term to give up, 0 when this node does not lead."""
+    def retire(self) -> None:
+        """Lead no more, and do not stand again."""
         self._retired = True
-        term = self.roster.term if self.leads else 0
-        if term:
+        if self.leads:
             self._set(self.roster.members, "", 0)
-        return term
 
     def _set(self, members: dict[str, Member], leader: str, term: int) -> None:
         self.roster = Roster(members, leader, term if leader else 0)

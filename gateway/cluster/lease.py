@@ -27,6 +27,7 @@ class StoreCoordinator:
         self._watchers: list[Callable[[Roster], None]] = []
         self._told = Roster()
         self._wake = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._failing = False
 
     @property
@@ -55,15 +56,21 @@ class StoreCoordinator:
             await self._sleep(due - loop.time())
 
     async def resign(self) -> None:
-        """Give leadership up and do not stand again."""
-        term = self._election.retire()
+        """Give leadership up and do not stand again.
+
+        A look under way may be about to take the lease: it ends first, and what it has taken is given back. What the
+        store does not take back within the time of a lease is tried again with each heartbeat, while there are any.
+        """
+        self._election.retire()
         self._tell()
-        if term:
-            try:
-                await self._store.release(LEADER, self._election.holder, term)
-                log.info("leadership_given_up", term=term)
-            except StoreError as error:
-                log.warning("resignation_incomplete", term=term, error=str(error))
+        if not self._election.may_hold:
+            return
+        try:
+            async with asyncio.timeout(self._election.ttl):
+                await self._look(asyncio.get_running_loop())
+        except (StoreError, TimeoutError) as error:
+            log.warning("resignation_incomplete", error=str(error) or "no answer in time")
+        self._tell()
 
     async def leave(self) -> None:
         """Resign. The node's lease is the registrar's to give back."""
@@ -74,15 +81,16 @@ class StoreCoordinator:
         self._wake.set()
 
     async def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        asked = loop.time()
-        step = self._election.observed(await self._store.leases(""), asked)
-        if step is not Step.FOLLOW:
+        async with self._looking:
             asked = loop.time()
-            lease = await self._store.lease(LEADER, self._election.holder, self._election.ttl)
-            self._election.answered(lease, asked)
-            if lease is not None and self._election.retired:
-                # It has resigned while this was on its way, and has taken the lease anew that it had given back.
-                await self._store.release(LEADER, self._election.holder, lease.term)
+            step = self._election.observed(await self._store.leases(""), asked)
+            if step is Step.GIVE_BACK:
+                if await self._store.release(LEADER, self._election.holder, self._election.held):
+                    log.info("leadership_given_up", term=self._election.held)
+            elif step is not Step.FOLLOW:
+                asked = loop.time()
+                lease = await self._store.lease(LEADER, self._election.holder, self._election.ttl)
+                self._election.answered(lease, asked)
 
     def _patience(self, now: float) -> float:
         left = self._election.until - now if self._election.leads else self._election.ttl

@@ -105,12 +105,32 @@ def test_after_doubt_the_store_says_whether_the_term_still_holds(election: Elect
 
 def test_whoever_has_retired_stands_no_more(election: Election) -> None:
     election.answered(leader("a/run", 7), 0)
-    assert election.retire() == 7
-    assert election.retire() == 0
-    assert election.observed([], 1) is Step.FOLLOW
-    assert election.observed([leader("a/run", 7)], 1) is Step.FOLLOW
-    election.answered(leader("a/run", 9), 2)
+    election.retire()
     assert not election.leads
+    assert election.observed([], 1) is Step.FOLLOW
+    assert not election.may_hold
+
+
+def test_whoever_has_retired_gives_back_whatever_the_store_shows_in_its_name(election: Election) -> None:
+    assert election.observed([], 0) is Step.STAND
+    assert election.may_hold, "the request may arrive"
+    election.retire()
+    election.answered(leader("a/run", 9), 1)
+    assert not election.leads
+    assert election.may_hold
+    for term in (9, 10):
+        assert election.observed([leader("a/run", term)], 2) is Step.GIVE_BACK
+        assert election.held == term
+
+
+def test_whoever_retires_as_a_follower_has_nothing_to_give_back(election: Election) -> None:
+    assert not election.may_hold
+    election.observed([], 0)
+    election.answered(None, 0)
+    assert not election.may_hold
+    election.observed([], 1)
+    election.observed([leader("b/x", 3)], 2)
+    assert not election.may_hold
 
 
 @pytest.mark.parametrize(

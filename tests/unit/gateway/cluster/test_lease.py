@@ -77,8 +77,10 @@ async def test_a_renewal_on_its_way_does_not_outlive_the_resignation(monkeypatch
         # As with MongoDB, where calls do not wait for each other.
         monkeypatch.setattr(first._store, "release", overtaking)
         await until(held.is_set)
-        await first.resign()
+        resigned = asyncio.create_task(first.resign())
+        await until(lambda: not first.roster.leader)
         go.set()
+        await resigned
         second = there.node("b")
         await until(lambda: second.roster.leader == "b")
 
