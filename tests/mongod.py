@@ -140,8 +140,10 @@ def replica_set(
 def initiate(ports: Sequence[int], options: str = "", user: str = "") -> None:
     """Make a replica set of the servers on these ports, with its first user, and wait until one is primary."""
     hosts = [{"_id": n, "host": f"127.0.0.1:{port}"} for n, port in enumerate(ports)]
+    for port in ports:
+        with MongoClient[dict[str, Any]](_url(port, "directConnection=true", options)) as client:
+            eventually(partial(_answers, client), what="a mongod that answers")
     with MongoClient[dict[str, Any]](_url(ports[0], "directConnection=true", options)) as client:
-        eventually(partial(_answers, client), what="a mongod that answers")
         client.admin.command("replSetInitiate", {"_id": NAME, "members": hosts, "settings": QUICK})
         eventually(lambda: client.admin.command("hello").get("primary"), what="a primary")
         if user:
