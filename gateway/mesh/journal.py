@@ -179,6 +179,7 @@ class Collector:
         self._options = options
         self._entries: deque[JournalEntry] = deque()
         self._came = asyncio.Event()
+        self._putting = asyncio.Lock()
         self._socket: LoopSocket | None = None
         self._failing = False
 
@@ -204,7 +205,7 @@ class Collector:
             self._socket = None
             if self._security is not None:
                 self._security.close()
-        if self._entries and not self._failing:
+        if not self._failing:
             await self._put()
 
     def _take(self, parts: list[bytes]) -> None:
@@ -228,7 +229,13 @@ class Collector:
 
     async def _put(self) -> None:
         """One batch into the store; what it does not take stays."""
+        async with self._putting:  # `run` may be at it when the node stops
+            await self._put_batch()
+
+    async def _put_batch(self) -> None:
         batch = list(islice(self._entries, MOST * 4))
+        if not batch:
+            return
         try:
             await self._store.add_journal(batch)
         except StoreError as error:

@@ -34,9 +34,9 @@ def main() -> None:
     plan = Plan(**{name: value for name, value in vars(given).items() if name != "folder"})
     outcome = carry_out(plan, folder)
     print(outcome)
-    if not outcome.verdict.clean:
+    if not outcome.clean:
         print(f"history: {folder / 'history.jsonl'}\nagain: {plan.command(folder)}")
-    sys.exit(not outcome.verdict.clean)
+    sys.exit(not outcome.clean)
 
 
 if __name__ == "__main__":

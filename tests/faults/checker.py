@@ -40,7 +40,7 @@ class Verdict:
     ended: bool = False
     faults: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds from a fault of each kind until everyone had seen what was first sent after it."""
+    """Seconds from a fault of each kind until the webhook that was first sent after it was shown to somebody."""
 
     @property
     def clean(self) -> bool:
@@ -219,10 +219,16 @@ class _Trial:
                     self._verdict.lost.append(f"{who} was shown number {after} of {name} after {before}")
 
     def _measure(self) -> None:
-        """How long after each fault everyone had seen what was first sent after it, and acknowledged at all."""
+        """How long after each fault what was sent next was shown to somebody.
+
+        To somebody: others may be away just then. What is the only thing of its sender (a task) waits for other things.
+        """
         firsts = sorted(
-            (sent, name, channel) for channel in self._channels.values() for name, (sent, _) in channel.sent.items()
-        ) if self._faults else []  # fmt: skip
+            (sent, name, channel)
+            for channel in self._channels.values()
+            for name, (sent, by) in channel.sent.items()
+            if by != name
+        )
         index = 0
         for at, kind in sorted(self._faults):
             while index < len(firsts) and firsts[index][0] < at:
@@ -232,7 +238,7 @@ class _Trial:
             _, name, channel = firsts[index]
             seen = [shown[name] for shown in channel.shown.values() if name in shown]
             if seen and name in channel.acked:
-                self._verdict.recovery.setdefault(kind, []).append(max(seen) - at)
+                self._verdict.recovery.setdefault(kind, []).append(min(seen) - at)
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ from skyhooks.signature import Secret, signed_headers
 from tests.faults.history import History
 
 ANSWER_SECONDS: Final = 6.0
+MOST_BEHIND: Final = 60.0
+"""Seconds by which the senders may be behind and still catch up."""
 BATCHES: Final = (1, 1, 5, 20)
 """Webhooks in one request."""
 TASKS: Final = ("ok", "ok", "ok", "fails", "slow", "retries")
@@ -73,7 +75,7 @@ class Senders:
         due, connections = loop.time(), _Connections()
         for turn in itertools.count():
             size = min(self._chance.choice(BATCHES), self._most - self.sent)
-            due = max(due + size * self._pause, loop.time() - 5)
+            due = max(due + size * self._pause, loop.time() - MOST_BEHIND)
             if not size or await _passed(self._stopped, due - loop.time()):
                 break
             account = self._chance.choice(self._accounts)

@@ -63,12 +63,20 @@ class Outcome:
     refused: int
     """Publications of leaders that had been replaced, which the store has refused."""
     connections: int
+    broken: list[str]
+    """Logs of gateways with a traceback in them."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is held against the system."""
+        return self.verdict.clean and not self.broken
 
     def __str__(self) -> str:
         points = ", ".join(f"{name} {count}" for name, count in sorted(self.hits.items())) or "none"
         return (
             f"{self.verdict}\n{self.kills} killed by SIGKILL; crash points hit: {points}; "
             f"stale writes refused: {self.refused}; connections of subscribers: {self.connections}"
+            + "".join(f"\ntraceback in {log}" for log in self.broken)
         )
 
 
@@ -113,7 +121,9 @@ class Run:
         hits: dict[str, int] = {}
         for line in (self._folder / "hits").read_text().split():
             hits[line] = hits.get(line, 0) + 1
-        return Outcome(check(read(path)), nemesis.kills, hits, refused, sum(one.connections for one in subscribers))
+        broken = [str(log) for log in sorted(self._folder.glob("gateway-*.log")) if "Traceback" in log.read_text()]
+        connections = sum(one.connections for one in subscribers)
+        return Outcome(check(read(path)), nemesis.kills, hits, refused, connections, broken)
 
     async def _trouble(self) -> tuple[Nemesis, list[Subscriber]]:
         plan, cluster, urls = self._plan, self._cluster, list(self._cluster.urls.values())

@@ -39,7 +39,7 @@ def find(name: str, folder: Path) -> bool:
     outcome = carry_out(replace(plan, bug=name), folder, lambda _: None)
     verdict = outcome.verdict
     counts = ", ".join(f"{kind} {len(found)}" for kind, found in verdict.charges.items())
-    found = any(verdict.charges[charge] for charge in charges) if name else verdict.clean
+    found = any(verdict.charges[charge] for charge in charges) if name else outcome.clean
     print(f"{'ok  ' if found else 'FAIL'} {name or 'no bug':20} {counts} ({verdict.sent} sent)", flush=True)
     if not found:
         print(f"{outcome}\nhistory: {folder / 'history.jsonl'}", flush=True)

@@ -276,6 +276,22 @@ async def test_stopping_stores_what_has_come(stage: Stage) -> None:
     assert keeper.tasks == ["t1"]
 
 
+async def test_stopping_while_a_batch_is_on_its_way_stores_each_entry_once(stage: Stage) -> None:
+    class Slow(Keeper):
+        async def add_journal(self, entries: Sequence[JournalEntry]) -> None:
+            await asyncio.sleep(0.05)
+            await super().add_journal(entries)
+
+    keeper = Slow()
+    collector = stage.collector(keeper)
+    notes = [Note("stored", "n1", "acme", f"t{number}") for number in range(3)]
+    stage.push(collector.endpoint).send(next(messages(notes)))
+    await until(lambda: collector._putting.locked())
+    await collector.stop()
+    assert keeper.tasks == ["t0", "t1", "t2"]
+    assert not stage.running[0].done()
+
+
 async def test_with_keys_only_the_allowed_are_heard(stage: Stage) -> None:
     ours, strangers = make_keys(), make_keys()
     security = Security(ours)
