@@ -205,9 +205,14 @@ class Node(Service):
 
     def _committed(self, drafts: Sequence[Draft], outcomes: Sequence[Outcome]) -> None:
         self.fanout.committed(drafts, outcomes)
-        for draft, outcome in zip(drafts, outcomes, strict=True):
-            if draft.fence and outcome.status == "fenced":
-                self.cluster.refused += 1
+        refused = [
+            one for one, outcome in zip(drafts, outcomes, strict=True) if outcome.status == "fenced" and one.fence
+        ]
+        if refused:
+            self.cluster.refused += len(refused)
+            log.warning(
+                "stale_writes_refused", count=len(refused), term=refused[0].fence, channel=refused[0].channels[0]
+            )
         if self.cluster.reporter is not None:
             self.cluster.reporter.note(drafts, outcomes)
 

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-GATEWAY_POINTS: Final = ("before-commit", "after-commit", "after-reply", "replay", "bridge")
+GATEWAY_POINTS: Final = ("before-commit", "after-commit", "after-reply", "replay")
+LEADER_POINTS: Final = ("bridge",)
 WORKER_POINTS: Final = ("before-post", "after-post")
 MESH_PORTS: Final = "FAULTS_MESH"
 """``REAL:PUBLIC``: the port that the mesh is bound to, and the one under which the others are to know it."""

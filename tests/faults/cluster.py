@@ -30,7 +30,7 @@ SETTINGS: Final = {
     "slow_seconds": "10",
     "drain_seconds": "2",
     "durable": "numbers",
-    "ring_count": "200",
+    "ring_count": "60",
 }
 """Of each gateway, so that what matters happens within a short run."""
 SILENCE: Final = 7.0

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.faults.build import GATEWAY_POINTS, WORKER_POINTS
+from tests.faults.build import GATEWAY_POINTS, LEADER_POINTS, WORKER_POINTS
 from tests.faults.cluster import CLIENTS, Cluster
 from tests.faults.history import History
 from tests.faults.network import ANY, Way
@@ -19,6 +19,7 @@ from tests.faults.parts import Part
 Fault = Callable[[], Awaitable[None]]
 ARMED_SECONDS: Final = 6.0
 """For how long a crash point stays armed that nobody comes to."""
+POINTS: Final = {"gateway": GATEWAY_POINTS, "leader": LEADER_POINTS, "worker": WORKER_POINTS}
 LEADER_LEASE: Final = 3.0
 
 DEFAULT_MIX: Final = {
@@ -40,7 +41,8 @@ DEFAULT_MIX: Final = {
     "lose-frames": 1,
     "stop-gateway": 1,
     "reload-gateway": 1,
-    "crash-gateway": 6,
+    "crash-gateway": 5,
+    "crash-leader": 1,
     "crash-worker": 2,
 }
 """How often each comes, in relation to the others."""
@@ -76,7 +78,6 @@ class Nemesis:
             "stop": self._stop,
             "reload": self._reload,
             "lose": self._lose,
-            "crash": self._crash,
         }
         self._mix = {name: weight for name, weight in mix.items() if self._has_target(name)}
 
@@ -116,7 +117,10 @@ class Nemesis:
             return
         self._busy.add(part.name)
         try:
-            await self._actions[action](part)
+            if action == "crash":
+                await self._crash(part, target)
+            else:
+                await self._actions[action](part)
         finally:
             self._busy.discard(part.name)
 
@@ -185,9 +189,8 @@ class Nemesis:
         await asyncio.sleep(self._chance.uniform(2, 6))
         part.loss.unlink()
 
-    async def _crash(self, part: Part) -> None:
-        points = GATEWAY_POINTS if part.name.startswith("gateway") else WORKER_POINTS
-        point, starts = self._chance.choice(points), part.starts
+    async def _crash(self, part: Part, target: str) -> None:
+        point, starts = self._chance.choice(POINTS[target]), part.starts
         part.armed.write_text(point)
         for _ in range(int(ARMED_SECONDS / 0.1)):
             await asyncio.sleep(0.1)
