@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.conftest import Spawn
 from tests.integration.test_up import Everything
@@ -160,7 +161,10 @@ def test_the_journal_tells_what_became_of_a_result(
     spawn: Spawn, tmp_path: Path, free_port: Callable[[int], int]
 ) -> None:
     cluster = Cluster(spawn, tmp_path, free_port(3))
-    tail = cluster.run("tail", "accounts/demo", "--since", "0")
+    tail = cluster.run("tail", "accounts/demo")
+    # Whoever comes after a result reads it from the log, and is nobody whom it was sent to.
+    presence = f"{cluster.urls[0]}/api/channels/accounts/demo/presence"
+    eventually(lambda: requests.get(presence, timeout=5).json()["subscribers"], what="a subscriber")
     task = cluster.run("submit", "workers.tasks.add", "[1, 2]", "--account", "demo", "--wait")
     assert task.wait() == 0, task.output
     tail.wait_for('"end":true')
@@ -168,6 +172,8 @@ def test_the_journal_tells_what_became_of_a_result(
     def events() -> set[str]:
         asked = cluster.run("journal", "--account", "demo", "--since", "1h", "--json")
         assert asked.wait() == 0, asked.output
-        return {json.loads(line)["event"] for line in asked.lines if line.startswith("{")}
+        found = {json.loads(line)["event"] for line in asked.lines if line.startswith("{")}
+        print(*sorted(found))  # shown when the test has failed
+        return found
 
     eventually(lambda: events() >= {"finished", "stored", "sent"}, what="three events")

@@ -59,10 +59,11 @@ def accept(arguments: list[str]) -> None:
     """Parse a command as the program does, without running it. Raises what the program would say."""
     name, *rest = arguments
     assert name in COMMANDS
-    context = click.Context(main)
+    # Commands remember the help option of the context that they were parsed in first.
+    context = click.Context(main, **main.context_settings)
     command = gateway if name == "gateway" else main.get_command(context, name)
     assert command is not None
     if isinstance(command, click.Group) and rest:
         command, rest = command.commands[rest[0]], rest[1:]
     if rest or not isinstance(command, click.Group):
-        command.make_context(name, rest)
+        command.make_context(name, rest, parent=context)

@@ -1,5 +1,6 @@
 """The command line as a whole: its commands, its help, and how errors end it."""
 
+import os
 import sys
 
 import pytest
@@ -14,6 +15,16 @@ def run(*arguments: str) -> str:
     result = CliRunner().invoke(main, arguments, prog_name="skyhooks")
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+@pytest.fixture(autouse=True)
+def stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that becomes another program must not take the tests with it."""
+
+    def refuse(path: str, *_: object) -> None:
+        raise AssertionError(f"it would have become {path}")
+
+    monkeypatch.setattr(os, "execve", refuse)
 
 
 def test_help_lists_every_command_and_where_to_begin() -> None:
