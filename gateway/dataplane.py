@@ -1,29 +1,30 @@
 """The data plane: which paths the edge answers itself, and how a channel is published to and subscribed to."""
 
-import secrets
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from gateway.auth import check_host, check_origin
+from gateway.channels import Channels, draft_for
+from gateway.connect.session import Session, Terms
 from gateway.edge.echo import Echo
 from gateway.edge.request import Answer, Handler, Request, Response, Stream, WebSocket
 from gateway.fanout import Fanout
 from gateway.hub.encoding import WEBSOCKET, WEBSOCKET_RAW
-from gateway.ingest import Append, Ingest, committed
+from gateway.ingest import Append, Ingest
 from gateway.negotiation import HTTP11, encoding_of, since_of
 from gateway.registrar import Registrar
 from gateway.settings import NodeSettings
 from gateway.subscriptions import Subscriptions
 from skyhooks.channel import ACCOUNTS, TASKS, channel_name, namespace_of
-from skyhooks.errors import Refused, StoreUnavailable
-from skyhooks.publication import Draft
+from skyhooks.errors import Refused
 from skyhooks.signature import Secret, verify
-from skyhooks.webhook import compact, publication_name
+from skyhooks.webhook import compact
 
 HOOKS = "/hooks"
 CHANNELS = "/channels/"
+CONNECT = "/connect"
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 
@@ -31,23 +32,11 @@ PUBLISHED_AS_JSON = ("", "application/json", "application/x-www-form-urlencoded"
 """Content types whose body is read as JSON; the last one is what curl sends unless told otherwise."""
 
 
-class Published(msgspec.Struct, frozen=True):
-    """The answer to a publication: ``stored``, ``duplicate`` or (without a log) ``sent``, where it stands, and how many
-    subscribers the channel has on this node.
-    """
-
-    status: Literal["stored", "duplicate", "sent"]
-    id: str
-    channel: str
-    position: str
-    notified: int
-
-
 class DataPlane:
     """Finds the handler of a request: `DataPlane` itself is what the edge calls.
 
-    `verify_with` are the secrets, empty on an open node. `clock` gives seconds since 1970. While `draining` says so,
-    nobody new may subscribe.
+    `verify_with` are the secrets, empty on an open node. `clock` gives seconds since 1970. `presence` counts a
+    channel's subscribers on all nodes. While `draining` says so, nobody new may subscribe.
     """
 
     def __init__(
@@ -60,18 +49,22 @@ class DataPlane:
         *,
         verify_with: tuple[Secret, ...],
         clock: Callable[[], float],
+        presence: Callable[[str], Awaitable[Any]],
         draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
-        self._append = append
-        self._subscriptions = subscriptions
-        self._registrar = registrar
-        self._fanout = fanout
-        self._draining = draining
+        self._channels = Channels(append, subscriptions, registrar, fanout, draining=draining)
         self._secrets = verify_with
         self._clock = clock
         self._ingest = Ingest(
             append, subscriptions.subscribers, verify_with=verify_with, clock=clock, most=settings.batch_items
+        )
+        self._terms = Terms(
+            self._channels,
+            presence,
+            signed=bool(verify_with),
+            subscriptions=lambda: settings.session_subscriptions,
+            commands=lambda: settings.session_commands,
         )
 
     def __call__(self, method: str, path: str) -> Handler | None:
@@ -81,9 +74,15 @@ class DataPlane:
         if path.startswith(CHANNELS):
             handlers: dict[str, Handler] = {"POST": self._publish, "GET": self._subscribe, "HEAD": self._subscribe}
             return self._guarded(handlers[method]) if method in handlers else _only("GET, HEAD, POST")
+        if path == CONNECT:
+            return self._guarded(self._connect) if method in ("GET", "HEAD") else _only("GET, HEAD")
         if self._settings.echo and path == self._settings.echo:
             return self._guarded(self._echo)
         return None
+
+    async def close(self, seconds: float) -> None:
+        """Let commands of the client protocol end that are being carried out, for up to `seconds`."""
+        await self._terms.close(seconds)
 
     def _guarded(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Answer:
@@ -101,21 +100,10 @@ class DataPlane:
         if self._secrets and namespace_of(name) in (ACCOUNTS, TASKS):
             # What workers say to accounts cannot be said by someone who does not know the secret.
             verify(self._secrets, request.headers, request.body, self._clock())
-        data = _data(request)
-        key = request.headers.get("idempotency-key")
-        publication_id = publication_name(key) if key else secrets.token_hex(16)
-        status: Literal["stored", "duplicate", "sent"] = "sent"
-        if self._fanout.is_durable(name):
-            draft = Draft(id=publication_id, channels=(name,), data=data)
-            (outcome,) = await committed(self._append, [draft])
-            if outcome.status == "fenced":
-                raise Refused("fenced", f"{name} is written by its bridge only", 409)
-            status = "duplicate" if outcome.status == "duplicate" else "stored"
-            position = outcome.positions[name]
-        else:
-            position = self._fanout.publish(name, publication_id, data)
-        notified = self._subscriptions.subscribers(name)
-        done = Published(status, publication_id, name, str(position), notified)
+        draft = draft_for(name, _data(request), request.headers.get("idempotency-key"))
+        (done,) = await self._channels.publish([draft])
+        if isinstance(done, Refused):
+            raise done
         return Response(headers={"Content-Type": "application/json"}, body=msgspec.json.encode(done))
 
     async def _subscribe(self, request: Request) -> Answer:
@@ -123,24 +111,21 @@ class DataPlane:
         _known_query(request.query, frozenset({"since", "raw", "view"}))
         encoding = encoding_of(request)
         since = since_of(request, encoding)
-        if self._draining():
-            detail = "this node is stopping; another one serves the same channels"
-            raise Refused("draining", detail, 503, {"Retry-After": "1"})
-        durable = self._fanout.is_durable(name)
+        self._channels.admit()
         headers = {"Content-Type": encoding.content_type, **STREAM_HEADERS, **encoding.headers}
         if request.method == "HEAD":
             return Response(headers=headers)
         chunked = request.http11 and encoding in HTTP11
         encoding = HTTP11[encoding] if chunked else encoding
-        try:
-            subscriber = await self._subscriptions.subscribe(name, encoding, since, durable=durable)
-        except StoreUnavailable as error:
-            detail = "the log cannot be read now; subscribe again"
-            raise Refused("store_unavailable", detail, 503, {"Retry-After": "1"}) from error
-        self._registrar.served(name)
+        subscriber = await self._channels.subscribe(name, encoding, since)
         if encoding in (WEBSOCKET, WEBSOCKET_RAW):
             return WebSocket(peer=subscriber)
         return Stream(peer=subscriber, headers=headers, keepalive=encoding.keepalive, chunked=chunked)
+
+    async def _connect(self, request: Request) -> Answer:
+        _known_query(request.query, frozenset())
+        self._channels.admit()
+        return WebSocket(peer=Session(self._terms))
 
     async def _echo(self, request: Request) -> Answer:
         return WebSocket(peer=Echo())

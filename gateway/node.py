@@ -152,7 +152,8 @@ class Node(Service):
         self._registrar = Registrar(self.store, hub, self.id, self.url, info=info, ttl=ttl)
         census = self.cluster.join(own, self._make_bridges(), self._make_deadlines(), self._describe_node, self.drain)
         self._submitter = self._make_submitter() if settings.broker else None
-        self._edge = Edge(self._make_data_plane(), self._make_control_plane(census), settings)
+        self._plane = self._make_data_plane(census)
+        self._edge = Edge(self._plane, self._make_control_plane(census), settings)
         try:
             await self._edge.start(self.host, self.port, tls=self._tls, socks=listeners)
         except BaseException:
@@ -171,6 +172,7 @@ class Node(Service):
         if sent := await self._edge.drain(self.settings.drain_seconds, self.settings.drain_rate):
             log.info("drained", node=self.id, subscribers=sent)
         await self._edge.stop(STOP_SECONDS)
+        await self._plane.close(STOP_SECONDS)
         if self._submitter is not None:
             await self._submitter.close()
         log.info("stopped", node=self.id)
@@ -245,7 +247,7 @@ class Node(Service):
         sender = make_sender(settings.broker)
         return Submitter(sender, self.store, deadline=deadline, grace=settings.expiry_grace_seconds)
 
-    def _make_data_plane(self) -> DataPlane:
+    def _make_data_plane(self, census: Census) -> DataPlane:
         return DataPlane(
             self.settings,
             self.appender.append,
@@ -254,6 +256,7 @@ class Node(Service):
             self.fanout,
             verify_with=self._verify_with,
             clock=time.time,
+            presence=census.presence,
             draining=lambda: self._draining,
         )
 

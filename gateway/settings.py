@@ -94,6 +94,12 @@ class NodeSettings(EdgeSettings):
     echo = Setting("", str, "path of a WebSocket that echoes, for conformance suites; empty means none")
     durable: Setting[tuple[str, ...]] = Setting((), words, "namespaces that keep a log, besides accounts and tasks")
     channels = Setting(100_000, positive(int), "channels that are served at a time; beyond that subscribing is 503")
+    session_subscriptions = Setting(
+        1000, positive(int), "channels that one connection to /connect may follow", live=True
+    )
+    session_commands = Setting(
+        256, positive(int), "commands of one connection to /connect that may wait for their turn", live=True
+    )
     ring_count = Setting(1000, positive(int), "publications of a channel kept in memory")
     ring_bytes = Setting(4 * 1024 * 1024, positive(int), "bytes of data of a channel kept in memory")
     mesh = Setting(

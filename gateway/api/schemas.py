@@ -14,8 +14,8 @@ from gateway.api.hooks import Registration
 from gateway.api.journal import Entries
 from gateway.api.problems import Problem
 from gateway.api.tasks import Submission
+from gateway.channels import Published
 from gateway.cluster.census import Draining, Nodes, Presence
-from gateway.dataplane import Published
 from gateway.submit import Submitted
 from skyhooks.channel import ACCOUNT_PATTERN, CHANNEL_PATTERN, MAX_ACCOUNT, MAX_CHANNEL
 from skyhooks.intake import Accepted

@@ -15,8 +15,8 @@ from gateway.api.journal import DEFAULT_LIMIT, DEFAULT_SINCE, MOST, SINCE_PATTER
 from gateway.api.problems import SIGNING
 from gateway.api.schemas import ACCOUNT, CHANNEL, POSITION, Schema, listing, reference, text
 from gateway.api.tasks import Submission
+from gateway.channels import Published
 from gateway.cluster.census import Draining, Nodes, Presence
-from gateway.dataplane import Published
 from gateway.hub import encoding, tail
 from gateway.negotiation import SWITCH, VIEWS
 from gateway.settings import NodeSettings
@@ -132,6 +132,15 @@ def _subscribing() -> Iterator[Operation]:
                 "What a browser sends when it reconnects to events.",
             ),
         ),
+    )
+    yield Operation(
+        method="get",
+        path="/connect",
+        name="connect",
+        summary="Follow many channels on one WebSocket",
+        detail="The client subscribes, publishes and asks for presence by messages on it; docs/connect.md has them.",
+        replies={101: Reply("A WebSocket that speaks the client protocol.")},
+        codes=("bad_origin", "draining"),
     )
 
 

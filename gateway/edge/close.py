@@ -31,6 +31,7 @@ RESTART: Final = Close(1012, "restart", True, "this node is restarting; come bac
 TRY_LATER: Final = Close(1013, "try_later", True, "the node is too busy for this subscription now")
 SLOW: Final = Close(4000, "slow", True, "the client took nothing for slow_seconds; resume from the last position")
 SILENT: Final = Close(4001, "silent", True, "the client answered none of keepalive_misses pings")
+TOO_FAST: Final = Close(4002, "too_fast", True, "the client sent more messages than requests_per_second allows")
 
 CLOSES: Final = (
     NORMAL,
@@ -45,5 +46,6 @@ CLOSES: Final = (
     TRY_LATER,
     SLOW,
     SILENT,
+    TOO_FAST,
 )
 """Every code that the edge sends by itself or offers to the node."""

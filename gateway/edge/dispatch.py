@@ -75,7 +75,7 @@ class Dispatch:
         if isinstance(answer, WebSocket):
             if not accept:
                 raise upgrade_required("this resource is a WebSocket; the request was no handshake for one")
-            return self._open_websocket(connection, answer, accept)
+            return self._open_websocket(connection, message, answer, accept)
         return self._respond(connection, message, answer)
 
     def _respond(self, connection: Connection, message: Message, response: Response) -> bool:
@@ -109,12 +109,13 @@ class Dispatch:
             StreamSink(transport, self._connections, key, answer).open()
         return False
 
-    def _open_websocket(self, connection: Connection, answer: WebSocket, accept: str) -> bool:
+    def _open_websocket(self, connection: Connection, message: Message, answer: WebSocket, accept: str) -> bool:
         if self._connections.stopping:
             raise Refused("stopping", "this node is stopping; another one serves the same channels", 503)
         connection.write(handshake_head(accept, answer.headers, self._connections.date.line()))
         transport, key, rest = connection.hand_over()
-        WebSocketSink(transport, self._connections, key, answer.peer).open(rest)
+        client = self._counted_as(connection, message)
+        WebSocketSink(transport, self._connections, key, answer.peer, client).open(rest)
         return False
 
     async def _pass_on(self, connection: Connection, message: Message) -> bool:

@@ -56,8 +56,9 @@ class EdgeSettings(Settings):
     requests_per_second = Setting(
         1000.0,
         not_negative,
-        "Requests a second of one client (IPv4 address or IPv6 /64), above it 429; 0 turns it off. A client behind a "
-        "trusted proxy counts by its own address; loopback and proxies are exempt.",
+        "Requests a second of one client (IPv4 address or IPv6 /64), above it 429; 0 turns it off. A message on a "
+        "WebSocket counts as one; above the rate it is closed with 4002. A client behind a trusted "
+        "proxy counts by its own address; loopback and proxies are exempt.",
     )
     requests_burst = Setting(2000, positive(int), "Requests that a client which was quiet may make at once.")
     rate_addresses = Setting(10_000, positive(int), "Clients whose rates are remembered; the quietest are forgotten.")

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from websockets.utils import accept_key
 
-from gateway.edge.close import SILENT
+from gateway.edge.close import SILENT, TOO_FAST
 from gateway.edge.connections import Connections
 from gateway.edge.head import header_lines, status_line
 from gateway.edge.messages import PING, MessageReader
@@ -63,12 +63,20 @@ def handshake_head(accept: str, headers: Mapping[str, str], date: bytes) -> byte
 
 
 class WebSocketSink(OpenSink):
-    """The connection of a `WebSocket` answer."""
+    """The connection of a `WebSocket` answer. Each message counts as a request of `client`, unless that is None."""
 
-    __slots__ = ("_missed", "_reader")
+    __slots__ = ("_client", "_missed", "_reader")
 
-    def __init__(self, transport: asyncio.Transport, connections: Connections, key: str | None, peer: Peer) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        connections: Connections,
+        key: str | None,
+        peer: Peer,
+        client: str | None = None,
+    ) -> None:
         super().__init__(transport, connections, key, peer)
+        self._client = client
         self._missed = 0
         self._reader: MessageReader | None = None
 
@@ -85,9 +93,18 @@ class WebSocketSink(OpenSink):
         elif reader.over:
             return
         for message in reader.feed(data):
-            if self._state is State.OPEN:
+            if self._state is State.OPEN and self._counts():
                 self._tell(self._peer.received, message)
         self._answer(reader)
+
+    def _counts(self) -> bool:
+        """Whether the client may send this message; if not, the connection ends."""
+        try:
+            self._connections.slow_down(self._client)
+        except Refused:
+            self._end(TOO_FAST)
+            return False
+        return True
 
     def _answer(self, reader: MessageReader) -> None:
         """Write what the reader has to say, and end the connection if it is over."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from websockets.frames import Frame, Opcode
 
 from skyhooks.publication import Position
@@ -73,6 +74,42 @@ class _WebSocket(Encoding):
 
     def hello(self, position: Position) -> bytes:
         return _frame(here(position))
+
+
+class Named(Encoding):
+    """One channel among others on a WebSocket: each message says which one it is from.
+
+    All who follow `channel` that way share one encoding, so instances of one channel are equal.
+    """
+
+    name = "named"
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._start = b'{"channel":"%b",' % channel.encode()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Named) and other._channel == self._channel
+
+    def __hash__(self) -> int:
+        return hash(self._channel)
+
+    def publication(self, position: Position, data: bytes) -> bytes:
+        """One publication, whole."""
+        return _frame(self._start + envelope(position, data)[1:])
+
+    def gap(self, start: Position, end: Position) -> bytes:
+        """The notice that what lies after `start` up to and including `end` is gone."""
+        return _frame(b'%b"gap":%b}' % (self._start, gap_notice(start, end)))
+
+    def hello(self, position: Position) -> bytes:
+        """Where the subscription stands: its first message."""
+        return _frame(self._start + here(position)[1:])
+
+    def ended(self, code: int, reason: str) -> bytes:
+        """The notice that the subscription is over, with what would be a Close on a WebSocket of its own."""
+        text = msgspec.json.encode({"code": code, "reason": reason})
+        return _frame(b'%b"ended":%b}' % (self._start, text))
 
 
 class _Stream(Encoding):

@@ -36,11 +36,7 @@ class Sink(Protocol):
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection in order."""
-        ...
-
-    def abort(self) -> None:
-        """Drop the connection."""
+        """End the connection in order, or the subscription where it is one of several."""
         ...
 
 

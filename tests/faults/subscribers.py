@@ -4,11 +4,11 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
 from tests.faults.history import History
@@ -16,7 +16,7 @@ from tests.faults.history import History
 CONNECT_SECONDS: Final = 3.0
 LIMIT: Final = 1 << 20
 """Bytes of one line."""
-TRANSPORTS: Final = ("websocket", "sse", "stream")
+TRANSPORTS: Final = ("websocket", "sse", "stream", "connect")
 
 
 class Lost(Exception):
@@ -106,18 +106,36 @@ class Subscriber:
             self._history.note("seen", **fields, **what)
 
 
-async def _websocket(url: str, channel: str, since: str, silence: float) -> AsyncIterator[dict[str, Any]]:
-    target = f"ws{url.removeprefix('http')}/channels/{channel}?since={quote(since)}"
+@asynccontextmanager
+async def _dialled(url: str, path: str, silence: float) -> AsyncIterator[ClientConnection]:
+    """A WebSocket. The gateway pings; the library answers, and tells nobody, so silence is measured by our own ping."""
+    target = f"ws{url.removeprefix('http')}{path}"
+    limits = {"ping_interval": silence / 2, "ping_timeout": silence / 2, "close_timeout": 0.2}
     try:
-        # The gateway pings; the library answers, and tells nobody, so silence is measured by a ping of our own.
-        socket = await connect(
-            target, open_timeout=CONNECT_SECONDS, ping_interval=silence / 2, ping_timeout=silence / 2, close_timeout=0.2
-        )
+        socket = await connect(target, open_timeout=CONNECT_SECONDS, **limits)
     except InvalidHandshake as error:
         raise Lost(str(error)) from error
     async with socket:
+        yield socket
+
+
+async def _websocket(url: str, channel: str, since: str, silence: float) -> AsyncIterator[dict[str, Any]]:
+    async with _dialled(url, f"/channels/{channel}?since={quote(since)}", silence) as socket:
         async for message in socket:
             yield json.loads(message)
+
+
+async def _connect(url: str, channel: str, since: str, silence: float) -> AsyncIterator[dict[str, Any]]:
+    """The client protocol, with another channel on the same connection."""
+    async with _dialled(url, "/connect", silence) as socket:
+        await socket.send(json.dumps({"type": "subscribe", "id": 0, "channel": "announce"}))
+        await socket.send(json.dumps({"type": "subscribe", "id": 1, "channel": channel, "since": since}))
+        async for text in socket:
+            message = json.loads(text)
+            if "error" in message or "ended" in message:
+                raise Lost(text)
+            if message.pop("channel", "") == channel:
+                yield message
 
 
 async def _lines(url: str, path: str, headers: str, silence: float) -> AsyncIterator[bytes]:
@@ -168,4 +186,5 @@ _READERS: Final[dict[str, Callable[[str, str, str, float], AsyncIterator[dict[st
     "websocket": _websocket,
     "sse": _sse,
     "stream": _stream,
+    "connect": _connect,
 }

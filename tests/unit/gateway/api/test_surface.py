@@ -13,9 +13,9 @@ from gateway.api.surface import operations
 from gateway.node import Node
 from gateway.settings import NodeSettings
 
-SETTINGS = NodeSettings(store="memory://", open=True)
+SETTINGS = NodeSettings(listen="127.0.0.1:0", store="memory://", open=True)
 OPERATIONS = operations(SETTINGS)
-DATA_PLANE = {"/hooks", "/channels/{channel}"}
+DATA_PLANE = {"/hooks", "/channels/{channel}", "/connect"}
 
 
 def filled(path: str) -> str:
@@ -57,7 +57,7 @@ async def test_the_data_plane_takes_the_methods_that_are_described() -> None:
     node = Node(SETTINGS)
     await node.start()
     try:
-        plane = node._make_data_plane()
+        plane = node._plane
         for path in DATA_PLANE:
             described = {one.method.upper() for one in OPERATIONS if one.path == path}
             for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):

@@ -14,6 +14,7 @@ from gateway.edge.echo import echo
 from gateway.edge.messages import MessageReader
 from gateway.edge.request import Answer, Request, Response, WebSocket
 from gateway.edge.server import Edge
+from gateway.edge.settings import EdgeSettings
 from gateway.edge.websocket import WebSocketSink
 from tests.unit.gateway.edge.client import HANDSHAKE, Client, get
 from tests.unit.gateway.edge.conftest import Connect, Serve, eventually
@@ -296,3 +297,20 @@ async def test_a_peer_that_fails_on_a_message_closes_with_1011(serve: Serve, lin
         assert client.close_code == 1011
         assert "boom" not in (client.close_reason or "")
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["peer_failed"]
+
+
+async def test_a_client_that_sends_faster_than_it_may_is_closed_and_told_why(serve: Serve, connect: Connect) -> None:
+    peer = Noting()
+    limit = {"requests_per_second": 0.01, "requests_burst": 3}  # the handshake is one of them
+    edge = await serve(
+        {"/": peer.websocket},
+        trusted_proxies=EdgeSettings.trusted_proxies.read("127.0.0.1"),
+        close_seconds=0.2,
+        **limit,
+    )
+    client = await connect(edge)
+    client.send(get("/", *HANDSHAKE, "X-Forwarded-For: 203.0.113.9") + frame(Opcode.TEXT, b"1"))
+    assert (await client.answer()).status == 101
+    client.send(frame(Opcode.TEXT, b"2") + frame(Opcode.TEXT, b"3") + frame(Opcode.TEXT, b"4"))
+    assert await close_code(client) == 4002
+    assert peer.messages == ["1", "2"]

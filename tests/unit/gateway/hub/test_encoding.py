@@ -4,7 +4,7 @@ import pytest
 from websockets.frames import Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from gateway.hub.encoding import CHUNKED, EVENTS, STREAM, STREAM_RAW, WEBSOCKET, WEBSOCKET_RAW
+from gateway.hub.encoding import CHUNKED, EVENTS, STREAM, STREAM_RAW, WEBSOCKET, WEBSOCKET_RAW, Named
 from skyhooks.publication import START, Position
 
 HERE = Position("e1", 7)
@@ -61,3 +61,23 @@ def test_chunked_forms_frame_each_notice_and_never_end_the_body() -> None:
     assert CHUNKED[STREAM_RAW].publication(HERE, b"[1]") == b"4\r\n[1]\n\r\n"
     assert CHUNKED[STREAM_RAW].hello(HERE) == b""
     assert CHUNKED[EVENTS].keepalive == b"3\r\n:\n\n\r\n"
+
+
+def test_one_channel_among_others_says_its_name_in_each_message() -> None:
+    named = Named("accounts/a")
+    assert json.loads(text_of(named.hello(HERE))) == {"channel": "accounts/a", "position": "e1-7"}
+    assert json.loads(text_of(named.publication(HERE, b"[1]"))) == {
+        "channel": "accounts/a",
+        "position": "e1-7",
+        "data": [1],
+    }
+    assert json.loads(text_of(named.gap(START, HERE))) == {"channel": "accounts/a", "gap": {"from": "0", "to": "e1-7"}}
+    assert json.loads(text_of(named.ended(1012, 'say "so"'))) == {
+        "channel": "accounts/a",
+        "ended": {"code": 1012, "reason": 'say "so"'},
+    }
+
+
+def test_those_who_follow_a_channel_by_name_share_its_encoding() -> None:
+    assert len({Named("a"), Named("a"), Named("b")}) == 2
+    assert Named("a") != WEBSOCKET
