@@ -9,7 +9,11 @@ What shapes the configuration:
 - A task with an ETA or a countdown waits in RabbitMQ, in queues that Celery declares for it (its *native delayed
   delivery*), not in a worker: there it would hold a place of the prefetch, which a quorum queue cannot widen, and meet
   the consumer timeout. That needs topic exchanges. It counts whole seconds and fails on less than one, which
-  `whole_seconds` mends.
+  `mended_sending` mends.
+- A confirmation may not come for long: while a queue has no leader RabbitMQ keeps what is published to it, and says
+  nothing. Celery waits until RabbitMQ misses the heartbeats of that connection, a minute or more, so `mended_sending`
+  gives up earlier, and `mended_connecting` bounds the wait for that connection's goodbye, which does not come either.
+  Celery then publishes again, by its retry policy.
 - What RabbitMQ gives up goes to the **dead-letter exchange**: what a worker rejected, what expired before a worker saw
   it, what was delivered `DELIVERIES` times and never acknowledged (a task that kills its worker each time). One queue
   keeps it for people, another one shows it to the workers, so that those who wait for the task are told (`LostTasks`).
@@ -49,6 +53,11 @@ MOST_DEAD: Final = 100_000
 """How many are kept; the oldest go first."""
 HEARTBEAT: Final = 30.0
 """Seconds after which a silent connection is looked at; twice that, and it is given up."""
+CONFIRM_SECONDS: Final = 15.0
+"""How long a publisher waits for a confirmation, unless it says otherwise (``confirm_timeout``)."""
+SILENCE_SECONDS: Final = 10.0
+"""How long a publisher's connection waits for RabbitMQ to say anything; less than between two of its heartbeats, which
+come at half of `HEARTBEAT`, or they would count as an answer."""
 LOST_PREFETCH: Final = 10
 _QUORUM: Final = {"x-queue-type": "quorum"}
 
@@ -95,8 +104,9 @@ def install(app: Celery) -> None:
     """What no setting can do: mend short delays, and have workers look after dead letters. Once for each app."""
     app.steps["consumer"].add(LostTasks)
     heartbeats.install(app)
-    if not hasattr(app.send_task, "whole_seconds"):
-        app.send_task = whole_seconds(app)
+    if not hasattr(app.send_task, "mended"):
+        app.send_task = mended_sending(app)
+        app.connection_for_write = mended_connecting(app)
 
 
 def prepare(app: Celery) -> None:
@@ -121,8 +131,9 @@ def prepare(app: Celery) -> None:
             ) from error
 
 
-def whole_seconds(app: Celery) -> Any:
-    """The app's ``send_task``, for which a delay of less than a second is a whole one.
+def mended_sending(app: Celery) -> Any:
+    """The app's ``send_task``, for which a delay of less than a second is a whole one, and which waits for a
+    confirmation for `CONFIRM_SECONDS`.
 
     Celery 5.7 gives such a delay to RabbitMQ as zero seconds, which its own check refuses with `ValueError`; a retry
     that meets it is lost.
@@ -136,10 +147,28 @@ def whole_seconds(app: Celery) -> Any:
         left = countdown if eta is None else _seconds_until(eta, app)
         if left and 0 < left < 1:
             countdown, eta = 1, None
+        more.setdefault("confirm_timeout", CONFIRM_SECONDS)
         return send(name, args, kwargs, countdown, eta, *rest, **more)
 
-    send_task.whole_seconds = True  # type: ignore[attr-defined]
+    send_task.mended = True  # type: ignore[attr-defined]
     return send_task
+
+
+def mended_connecting(app: Celery) -> Any:
+    """The app's ``connection_for_write``, whose connections wait for `SILENCE_SECONDS`; options of the app's own count.
+
+    Those that workers read tasks from are left as they are.
+    """
+    connect = app.connection_for_write
+
+    @functools.wraps(connect)
+    def connection_for_write(*args: Any, **options: Any) -> Any:
+        connection = connect(*args, **options)
+        waits = {"read_timeout": SILENCE_SECONDS, "write_timeout": SILENCE_SECONDS}
+        connection.transport_options = {**waits, **connection.transport_options}
+        return connection
+
+    return connection_for_write
 
 
 def _seconds_until(eta: datetime | str, app: Celery) -> float:

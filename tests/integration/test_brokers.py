@@ -1,6 +1,7 @@
 """RabbitMQ and Redis as they are set up: what they keep, what they give up, and who is told."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ import pytest
 from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import KombuError
 
 from skyhooks import brokers, rabbitmq
 from skyhooks.errors import SettingsError
@@ -50,6 +52,23 @@ class TestRabbitMQ:
         # A connection of the pool may have been idle for so long that RabbitMQ has closed it.
         with stage.app.connection_for_write() as connection, pytest.raises(ChannelError):
             stage.app.amqp.Producer(connection).publish({}, exchange=f"nowhere-{uuid4().hex}", routing_key="x")
+
+    def test_a_confirmation_that_does_not_come_is_not_waited_for_long(
+        self, stage: PoolStage, account: str, rabbitmq_server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rabbitmq, "CONFIRM_SECONDS", 0.5)
+        monkeypatch.setattr(rabbitmq, "SILENCE_SECONDS", 0.5)
+        stage.call("ok", account=account)  # from here on there is a connection
+        rabbitmq_server.pause()
+        try:
+            with ThreadPoolExecutor() as threads:
+                sending = threads.submit(stage.call, "ok", account=account, retry=False)
+                given_up, _ = wait([sending], timeout=20)
+                rabbitmq_server.resume()  # or the thread would not end
+            assert given_up
+            assert isinstance(sending.exception(), KombuError | OSError)
+        finally:
+            rabbitmq_server.resume()
 
     def test_what_a_task_rejects_is_kept_for_people_and_its_end_is_told_once(
         self, stage: PoolStage, account: str

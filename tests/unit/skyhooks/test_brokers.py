@@ -75,7 +75,7 @@ def test_workers_get_what_no_setting_can_do_and_once(url: str, steps: set[type])
         brokers.configure(app, url)
 
     assert app.steps["consumer"] == steps
-    assert hasattr(app.send_task, "whole_seconds") == url.startswith("amqp")
+    assert hasattr(app.send_task, "mended") == url.startswith("amqp")
 
 
 def test_preparing_makes_the_folder_of_an_embedded_broker(tmp_path: Path) -> None:

@@ -77,10 +77,21 @@ def test_a_delay_of_less_than_a_second_is_a_whole_one(given: dict[str, Any], sen
         def send_task(self, *args: Any, **options: Any) -> tuple[Any, ...]:
             return args, options
 
-    send = rabbitmq.whole_seconds(Sender())  # type: ignore[arg-type]
+    send = rabbitmq.mended_sending(Sender())  # type: ignore[arg-type]
     args, options = send("t", [1], {"a": 2}, task_id="x", **given)
     assert args == ("t", [1], {"a": 2}, *sent)
-    assert options == {"task_id": "x"}
+    assert options == {"task_id": "x", "confirm_timeout": rabbitmq.CONFIRM_SECONDS}
+    assert send("t", confirm_timeout=3)[1] == {"confirm_timeout": 3}
+
+
+def test_a_publishers_connection_waits_for_a_while_and_a_workers_as_long_as_it_takes() -> None:
+    app = Celery("t", broker="amqp://", set_as_current=False)
+    brokers.configure(app, "amqp://guest@127.0.0.1:1//")
+    written, read = app.connection_for_write().transport_options, app.connection_for_read().transport_options
+    assert written == {**read, "read_timeout": rabbitmq.SILENCE_SECONDS, "write_timeout": rabbitmq.SILENCE_SECONDS}
+    assert rabbitmq.SILENCE_SECONDS < rabbitmq.HEARTBEAT / 2
+    app.conf.broker_transport_options = {**read, "read_timeout": 3}
+    assert app.connection_for_write().transport_options["read_timeout"] == 3
 
 
 class Letter:
