@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from gateway.fanout import Fanout
+from gateway.hub.channel import Channel
 from gateway.hub.encoding import Encoding
 from gateway.hub.subscriber import Subscriber
 from gateway.ingest import Append, committed
@@ -55,7 +56,11 @@ class Channels:
             raise Refused("draining", detail, 503, {"Retry-After": "1"})
 
     async def subscribe(self, name: str, encoding: Encoding, since: Position | None) -> Subscriber:
-        """A subscriber of a channel, to be told when its connection is open.
+        """A subscriber of a channel that has its connection to itself. Raises what `follow` raises."""
+        return Subscriber(await self.follow(name, since), encoding, since)
+
+    async def follow(self, name: str, since: Position | None) -> Channel:
+        """A channel, to be followed from `since` or from now on.
 
         Raises `Refused` (``bad_channel``; 503: ``draining``, ``store_unavailable``, ``too_many_channels``).
         """
@@ -63,12 +68,12 @@ class Channels:
         self.admit()
         durable = self._fanout.is_durable(name)
         try:
-            subscriber = await self._subscriptions.subscribe(name, encoding, since, durable=durable)
+            channel = await self._subscriptions.channel(name, since, durable=durable)
         except StoreUnavailable as error:
             detail = "the log cannot be read now; subscribe again"
             raise Refused("store_unavailable", detail, 503, {"Retry-After": "1"}) from error
         self._registrar.served(name)
-        return subscriber
+        return channel
 
     async def publish(self, drafts: Sequence[Draft]) -> list[Published | Refused]:
         """Publish drafts of one channel each, in this order; what has a log is committed when this returns.

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.auth import check_host, check_origin
 from gateway.channels import Channels, draft_for
-from gateway.connect.session import Session, Terms
+from gateway.connect.session import Limits, Session, Terms
 from gateway.edge.echo import Echo
 from gateway.edge.request import Answer, Handler, Request, Response, Stream, WebSocket
 from gateway.fanout import Fanout
@@ -63,8 +63,7 @@ class DataPlane:
             self._channels,
             presence,
             signed=bool(verify_with),
-            subscriptions=lambda: settings.session_subscriptions,
-            commands=lambda: settings.session_commands,
+            limits=lambda: Limits(settings.session_subscriptions, settings.session_commands, settings.session_bytes),
         )
 
     def __call__(self, method: str, path: str) -> Handler | None:

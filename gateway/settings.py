@@ -95,10 +95,23 @@ class NodeSettings(EdgeSettings):
     durable: Setting[tuple[str, ...]] = Setting((), words, "namespaces that keep a log, besides accounts and tasks")
     channels = Setting(100_000, positive(int), "channels that are served at a time; beyond that subscribing is 503")
     session_subscriptions = Setting(
-        1000, positive(int), "channels that one connection to /connect may follow", live=True
+        128,
+        positive(int),
+        "channels that one connection to /connect may follow; with connections_per_address it bounds how much of "
+        "`channels` one client can take",
+        live=True,
     )
     session_commands = Setting(
-        256, positive(int), "commands of one connection to /connect that may wait for their turn", live=True
+        256,
+        positive(int),
+        "commands of one connection to /connect that may wait for their turn; then no more is read from it",
+        live=True,
+    )
+    session_bytes = Setting(
+        1024 * 1024,
+        positive(int),
+        "bytes of commands of one connection to /connect that wait or are being carried out; then no more is read",
+        live=True,
     )
     ring_count = Setting(1000, positive(int), "publications of a channel kept in memory")
     ring_bytes = Setting(4 * 1024 * 1024, positive(int), "bytes of data of a channel kept in memory")

@@ -64,6 +64,14 @@ class Subscriptions:
 
     async def subscribe(self, name: str, encoding: Encoding, since: Position | None, *, durable: bool) -> Subscriber:
         """A subscriber of a channel, to be handed to the edge as its peer."""
+        return Subscriber(await self.channel(name, since, durable=durable), encoding, since)
+
+    async def channel(self, name: str, since: Position | None, *, durable: bool) -> Channel:
+        """A channel that somebody is about to follow from `since`.
+
+        Raises `StoreUnavailable` when the log would have to say what the position means, `Refused`
+        (``too_many_channels``).
+        """
         channel = self.hub.channel(name, durable=durable)
         channel.idle_since = None
         if durable and since is not None and self._is_news(channel, since):
@@ -71,7 +79,7 @@ class Subscriptions:
             head = await self._store.head(name)
             if head is not None:
                 channel.announce(head.position)
-        return Subscriber(self.hub.channel(name, durable=durable), encoding, since)
+        return self.hub.channel(name, durable=durable)
 
     def subscribers(self, name: str) -> int:
         """How many a channel has on this node."""
@@ -121,9 +129,14 @@ class Subscriptions:
     def replay(self, channel: Channel, subscriber: Subscriber) -> None:
         """Read what follows the subscriber's cursor, once for all who stand there."""
         key = (channel, subscriber.cursor)
-        waiting = self._replays.setdefault(key, [])
-        waiting.append(subscriber)
-        if len(waiting) == 1:
+        waiting = self._replays.get(key)
+        if waiting is not None:
+            if len(waiting) % SHARE == 0:
+                # Those who have left in the meantime: while the log is away many may come and go.
+                waiting[:] = [one for one in waiting if one.state is State.FETCHING]
+            waiting.append(subscriber)
+        else:
+            self._replays[key] = [subscriber]
             self._start(self._replay(*key), f"replay {channel.name}")
 
     async def _open(self, channel: Channel) -> None:

@@ -70,6 +70,7 @@ GATEWAY: Final = {
     **_each("gateway.mesh", "address batch complaints frames", Room(6, pure=True, reach=0)),
     "gateway.mesh.envelope": Room(6, pure=True, reach=0),
     **_each("gateway", "api channels connect dataplane membership", Room(7, reach=3)),
+    "gateway.connect.turns": Room(7, pure=True, reach=0),
     "gateway.connect.commands": Room(7, pure=True, also=frozenset({"gateway.edge.messages"}), reach=0),
     "gateway.node": Room(8, reach=3),
     "gateway.__main__": Room(9, also=frozenset({"skyhooks.cli.logs"}), reach=3),

@@ -97,7 +97,6 @@ CONNECT: Final = {
     "already_subscribed": _kind("The connection follows the channel already.", 409),
     "bad_command": _kind("The message is JSON, and no command of the client protocol."),
     "not_subscribed": _kind("The connection does not follow the channel.", 404),
-    "too_many_commands": _kind("As many commands of the connection wait for their turn as may.", 429),
     "too_many_subscriptions": _kind("The connection follows as many channels as it may.", 429),
 }
 """What the commands of ``/connect`` refuse, besides what the requests for the same refuse."""

@@ -48,6 +48,14 @@ class Sink(Protocol):
         """
         ...
 
+    def has_room(self) -> bool:
+        """Whether `send` would take something now. If not, `Peer.drained` is called once it would."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Leave what the client sends where it is, or take it again. What has been read already still comes."""
+        ...
+
     def reply(self, frame: bytes) -> None:
         """Write one whole frame, behind what waits if the connection is full: for answers to what this client sent.
 

@@ -114,6 +114,16 @@ class OpenSink(asyncio.Protocol):
                 self._behind = True
                 return taken + 1
 
+    def has_room(self) -> bool:
+        """See `gateway.edge.request.Sink.has_room`."""
+        if self._stuck is None and self._state is State.OPEN:
+            return True
+        self._behind = True
+        return False
+
+    def hold(self, on: bool) -> None:
+        """See `gateway.edge.request.Sink.hold`. A stream takes nothing from its client anyhow."""
+
     def reply(self, frame: bytes) -> None:
         """See `gateway.edge.request.Sink.reply`."""
         if self._state is State.OPEN:

@@ -65,7 +65,7 @@ def handshake_head(accept: str, headers: Mapping[str, str], date: bytes) -> byte
 class WebSocketSink(OpenSink):
     """The connection of a `WebSocket` answer. Each message counts as a request of `client`, unless that is None."""
 
-    __slots__ = ("_client", "_missed", "_reader")
+    __slots__ = ("_client", "_held", "_missed", "_reader")
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class WebSocketSink(OpenSink):
     ) -> None:
         super().__init__(transport, connections, key, peer)
         self._client = client
+        self._held = False
         self._missed = 0
         self._reader: MessageReader | None = None
 
@@ -118,14 +119,27 @@ class WebSocketSink(OpenSink):
             self._reader = None
         self._hold_input()
 
+    def hold(self, on: bool) -> None:
+        """See `gateway.edge.request.Sink.hold`."""
+        self._held = on
+        if not on and self._state is not State.GONE:
+            self._transport.resume_reading()
+        self._hold_input()
+
     def _hold_input(self) -> None:
-        """Read no more from a client that does not read what it asked for. Each drain lets one more read through."""
-        if self._stuck is not None and self._transport.get_write_buffer_size() > self._connections.settings.reply_bytes:
+        """Read no more from a client that does not read what it asked for, or that the peer has enough of.
+
+        Each drain lets one more read through, unless the peer still holds.
+        """
+        waiting = self._transport.get_write_buffer_size() if self._stuck is not None else 0
+        held = self._held and self._state is State.OPEN  # a client that is sent away is to answer
+        if held or waiting > self._connections.settings.reply_bytes:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The transport's buffer is empty: input may come again, and the peer may go on."""
-        self._transport.resume_reading()
+        if not self._held:
+            self._transport.resume_reading()
         super().resume_writing()
 
     # -- output
@@ -138,6 +152,8 @@ class WebSocketSink(OpenSink):
             self._reader = MessageReader(self._connections.settings.websocket_message_bytes)
         self._reader.close(code, reason)
         self._begin_closing()
+        if self._held:
+            self.hold(False)
         output = self._reader.output()
         if output:
             self._write(output)
@@ -154,5 +170,6 @@ class WebSocketSink(OpenSink):
             log.info("websocket_silent", pings=self._missed)
             self._end(SILENT)
             return
-        self._missed += 1
+        # While its input is held nobody sees its answers.
+        self._missed = 0 if self._held else self._missed + 1
         self._write(PING)

@@ -210,7 +210,7 @@ class Channel:
                 del group[subscriber]
                 self._others[subscriber] = None
                 subscriber.cursor = chunk.cursor(taken)
-                subscriber.state = State.FULL
+                subscriber.move(State.FULL)
 
     # -- subscribers -----------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class Channel:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Let a subscriber go, whatever it was doing."""
-        subscriber.state = State.GONE
+        subscriber.move(State.GONE)
         self._others.pop(subscriber, None)
         self._live.get(subscriber.encoding, {}).pop(subscriber, None)
 
@@ -249,20 +249,25 @@ class Channel:
         """Write to a laggard until it is live, full, or needs the log."""
         if subscriber.notice:
             if not subscriber.sink.send(subscriber.notice, (len(subscriber.notice),)):
-                subscriber.state = State.FULL
+                subscriber.move(State.FULL)
                 return
             subscriber.notice = b""
         while subscriber.cursor != self.flushed:
             if subscriber.cursor > self.flushed:
                 if subscriber.state is not State.AHEAD:
-                    subscriber.state = State.AHEAD
+                    subscriber.move(State.AHEAD)
                     self._ask_for(subscriber.cursor)
                 return
-            if subscriber.cursor >= self.ring.base:
+            from_ring = subscriber.cursor >= self.ring.base
+            if not subscriber.may_catch_up(reading=self.durable and not from_ring):
+                # What would be made ready now would be thrown away.
+                subscriber.move(State.FULL)
+                return
+            if from_ring:
                 after, encoding = subscriber.cursor, subscriber.encoding
                 chunk = self.ring.chunk(encoding, self.epoch, after, self.flushed, CATCH_UP_BYTES)
             elif self.durable:
-                subscriber.state = State.FETCHING
+                subscriber.move(State.FETCHING)
                 self.needs.replay(self, subscriber)
                 return
             else:
@@ -272,7 +277,7 @@ class Channel:
             if not self._write(subscriber, chunk):
                 return
         self._others.pop(subscriber, None)
-        subscriber.state = State.LIVE
+        subscriber.move(State.LIVE)
         self._live.setdefault(subscriber.encoding, {})[subscriber] = None
 
     def replayed(self, subscribers: Sequence[Subscriber], page: Page) -> None:
@@ -312,5 +317,5 @@ class Channel:
         taken = subscriber.sink.send(chunk.data, chunk.ends) if chunk.ends else 0
         subscriber.cursor = chunk.cursor(taken)
         if taken < len(chunk.ends):
-            subscriber.state = State.FULL
+            subscriber.move(State.FULL)
         return taken == len(chunk.ends)

@@ -35,6 +35,10 @@ class Sink(Protocol):
         """Write frames without waiting; how many were taken."""
         ...
 
+    def has_room(self) -> bool:
+        """Whether `send` would take something now. If not, the subscriber's `drained` is called once it would."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """End the connection in order, or the subscription where it is one of several."""
         ...
@@ -68,6 +72,17 @@ class Subscriber:
         self.notice = b""
         self.state = State.OPENING
         self.sink: Sink
+
+    def move(self, state: State) -> None:
+        """Be in another state, by the channel's word."""
+        self.state = state
+
+    def may_catch_up(self, reading: bool) -> bool:
+        """Whether more may be made ready for it: from the ring, or (`reading`) from the log.
+
+        If not, it is FULL until `drained` is called.
+        """
+        return self.sink.has_room()
 
     def opened(self, sink: Sink) -> None:
         """The connection can be written to from now on."""

@@ -18,6 +18,7 @@ from skyhooks.signature import make_secret
 from tests.gateways import Gateway, running
 
 ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).with_name("schemathesis.toml")
 CASES = int(os.environ.get("CASES", "1000"))
 """How many cases are run at least."""
 COVERED = 400
@@ -62,7 +63,8 @@ def check(gateway: Gateway, folder: Path, examples: int, location: str = "") -> 
     """Run schemathesis with every check and every phase; its report."""
     report = folder / "report.json"
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", location or f"{gateway.url}/openapi.json"),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+        *("run", location or f"{gateway.url}/openapi.json"),
         *("--url", gateway.url, "--checks", "all", "--max-examples", str(max(examples, 1)), "--continue-on-failure"),
         # Asked to drain, the gateway under test would do so; tests/unit/gateway/api/test_nodes.py asks that.
         *("--exclude-path-regex", "/drain$"),

@@ -7,7 +7,7 @@ from typing import Any
 from websockets.protocol import CLIENT, Protocol
 
 from gateway.channels import Channels
-from gateway.connect.session import Session, Terms
+from gateway.connect.session import Limits, Session, Terms
 from gateway.fanout import Fanout
 from gateway.subscriptions import Subscriptions
 from skyhooks.publication import Draft, Outcome
@@ -23,12 +23,21 @@ class Wire:
         self._protocol = Protocol(CLIENT)
         self.messages: list[dict[str, Any]] = []
         self.closed_with: int | None = None
+        self.held = False
+        self.sends = 0
 
     def send(self, data: bytes, ends: Sequence[int]) -> int:
+        self.sends += 1
         taken = min(self.room, len(ends))
         self.room -= taken
         self._take(data[: ends[taken - 1] if taken else 0])
         return taken
+
+    def has_room(self) -> bool:
+        return self.room > 0
+
+    def hold(self, on: bool) -> None:
+        self.held = on
 
     def reply(self, frame: bytes) -> None:
         self._take(frame)
@@ -55,7 +64,7 @@ class _Quiet:
 class Stage:
     """What a session stands on, without a network."""
 
-    def __init__(self, commands: int = 256, wire: Wire | None = None) -> None:
+    def __init__(self, commands: int = 256, size: int = 1 << 20, wire: Wire | None = None) -> None:
         self.store = Switched()
         store = ThreadedStore(self.store)
         self.subscriptions = Subscriptions(store, incarnation="run", count=3, size=1 << 20)
@@ -71,9 +80,7 @@ class Stage:
             return outcomes
 
         self.channels = Channels(append, self.subscriptions, _Quiet(), self.fanout, draining=lambda: self.draining)  # type: ignore[arg-type]
-        self.terms = Terms(
-            self.channels, self._presence, signed=False, subscriptions=lambda: 1000, commands=lambda: commands
-        )
+        self.terms = Terms(self.channels, self._presence, signed=False, limits=lambda: Limits(128, commands, size))
         self.wire = wire or Wire()
         self.session = Session(self.terms)
         self.session.opened(self.wire)

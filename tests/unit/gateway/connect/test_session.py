@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.connect.session import GARBAGE
 from gateway.node import Node
 from skyhooks.signature import make_secret
 from tests.unit.gateway.connect.stage import Stage
@@ -253,21 +255,6 @@ async def test_a_full_connection_holds_each_channel_where_it_is(stage: Stage) ->
     assert stage.wire.data("accounts/a") == stage.wire.data("accounts/b") == list(range(10))
 
 
-async def test_a_busy_channel_does_not_keep_the_others_of_its_connection_waiting(stage: Stage) -> None:
-    for name in ("accounts/a", "accounts/b"):
-        stage.say("subscribe", channel=name)
-    await until(lambda: sum("position" in one for one in stage.wire.messages) == 2)
-    stage.wire.room = 0
-    for name in ("accounts/a", "accounts/b"):
-        for number in range(3):
-            stage.say("publish", channel=name, data=number)
-    await stage.settled()
-    for _ in range(2):
-        stage.wire.room = 1
-        stage.session.drained()
-    assert stage.wire.data("accounts/a") == stage.wire.data("accounts/b") == [0]
-
-
 async def test_a_channel_with_a_new_history_ends_its_subscription_alone(stage: Stage) -> None:
     stage.say("publish", channel="accounts/a", data=1)
     for name in ("accounts/a", "accounts/b"):
@@ -305,18 +292,44 @@ async def test_a_store_that_is_away_is_said_and_nothing_is_acknowledged(stage: S
     ]
 
 
-async def test_commands_that_wait_are_bounded() -> None:
-    stage = Stage(commands=3)
+@pytest.mark.parametrize("bounds", [{"commands": 3}, {"size": 150}])
+async def test_while_many_commands_wait_no_more_is_read(bounds: dict[str, int]) -> None:
+    stage = Stage(**bounds)
     stage.store.gate.clear()
     stage.say("publish", channel="accounts/a", data=0)
     await asyncio.sleep(0.05)
-    for number in range(1, 6):
-        stage.say("publish", channel="accounts/a", data=number)
-    assert [one["error"]["code"] for one in stage.wire.messages] == ["too_many_commands"] * 2
+    stage.say("publish", channel="accounts/a", data=1)
+    assert not stage.wire.held
+    stage.say("publish", channel="accounts/a", data=2)
+    stage.say("publish", channel="accounts/a", data=3)
+    assert stage.wire.held
     stage.store.gate.set()
     await stage.settled()
-    page = stage.store.read("accounts/a", 0)
-    assert [one.data for one in page.publications] == [b"0", b"1", b"2", b"3"]
+    assert not stage.wire.held
+    assert [one.data for one in stage.store.read("accounts/a", 0).publications] == [b"0", b"1", b"2", b"3"]
+    assert len(stage.wire.messages) == 4
+
+
+async def test_a_client_that_talks_nonsense_is_sent_away(stage: Stage) -> None:
+    for _ in range(GARBAGE - 1):
+        stage.session.received("nonsense")
+    stage.say("ping")
+    stage.session.received("nonsense")
+    assert stage.wire.closed_with is None
+    for _ in range(GARBAGE - 1):
+        stage.session.received("nonsense")
+    assert stage.wire.closed_with == 1008
+
+
+async def test_what_is_refused_is_one_line_and_a_count(stage: Stage) -> None:
+    with capture_logs() as lines:
+        for _ in range(5):
+            stage.session.received("nonsense")
+        stage.session.closed()
+    assert [(line["event"], line.get("count")) for line in lines] == [
+        ("command_refused", None),
+        ("commands_refused", 5),
+    ]
 
 
 async def test_what_waits_when_the_client_leaves_is_not_carried_out_and_what_runs_is(stage: Stage) -> None:

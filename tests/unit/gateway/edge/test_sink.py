@@ -78,6 +78,27 @@ async def test_a_full_connection_takes_nothing_more(serve: Serve, connect: Conne
     await eventually(lambda: peer.calls == ["opened", "drained"])
 
 
+async def test_who_asks_for_room_is_told_when_there_is_some(serve: Serve, connect: Connect) -> None:
+    peer = Noting()
+    client = await connect(await serve({"/": peer.stream}, send_buffer=SMALL), SMALL)
+    client.hold()
+    client.send(get())
+    await peer.ready.wait()
+    assert peer.sink.has_room()
+    big = line(0, 400_000)
+    assert peer.sink.send(big, [len(big)]) == 1
+    assert not peer.sink.has_room()
+    peer.sink.hold(True)  # nothing is taken from the client of a stream anyhow
+    client.resume()
+    await client.until(b"\r\n\r\n")
+    async with asyncio.timeout(20):
+        assert await client.reader.readexactly(len(big)) == big
+    await eventually(lambda: peer.calls == ["opened", "drained"])
+    assert peer.sink.has_room()
+    peer.sink.close(1000, "")
+    assert not peer.sink.has_room()
+
+
 async def test_a_reply_goes_out_behind_the_frame_that_was_cut(serve: Serve, connect: Connect) -> None:
     peer = Noting()
     client = await connect(await serve({"/": peer.stream}, send_buffer=SMALL), SMALL)

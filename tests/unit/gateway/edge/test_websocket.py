@@ -285,6 +285,40 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(serve: Se
     assert data == (b"\x82\x7e" + struct.pack("!H", 60_000) + b"x" * 60_000) * 120
 
 
+async def test_a_peer_that_has_enough_is_sent_no_more_until_it_asks(serve: Serve, connect: Connect) -> None:
+    peer = Noting(lambda sink, _: sink.hold(True))
+    client = await upgraded(await connect(await serve({"/": peer.websocket})))
+    client.send(frame(Opcode.TEXT, b"1"))
+    await eventually(lambda: peer.messages == ["1"])
+    client.send(frame(Opcode.TEXT, b"2") + frame(Opcode.PING, b"?"))
+    await asyncio.sleep(0.2)
+    assert peer.messages == ["1"]
+    peer.sink.hold(False)
+    await eventually(lambda: peer.messages == ["1", "2"])
+    assert await client.reader.readexactly(3) == b"\x8a\x01?"
+
+
+async def test_a_client_whose_input_is_held_is_not_taken_for_silent(serve: Serve, connect: Connect) -> None:
+    peer = Noting(lambda sink, _: sink.hold(True))
+    edge = await serve({"/": peer.websocket}, keepalive_seconds=0.1, keepalive_misses=2, close_seconds=0.2)
+    client = await upgraded(await connect(edge))
+    client.send(frame(Opcode.TEXT, b"1"))
+    assert await client.reader.readexactly(10) == b"\x89\x00" * 5, "pings, and no Close"
+
+
+async def test_a_client_whose_input_is_held_can_answer_the_close(serve: Serve, connect: Connect) -> None:
+    peer = Noting(lambda sink, _: sink.hold(True))
+    edge = await serve({"/": peer.websocket}, close_seconds=30.0)
+    client = await upgraded(await connect(edge))
+    client.send(frame(Opcode.TEXT, b"1"))
+    await eventually(lambda: peer.messages == ["1"])
+    peer.sink.close(1000, "")
+    client.send(frame(Opcode.CLOSE, b"\x03\xe8"))
+    assert await close_code(client) == 1000
+    client.writer.close()
+    await eventually(lambda: edge.open == 0)
+
+
 async def test_a_peer_that_fails_on_a_message_closes_with_1011(serve: Serve, lines: list[dict[str, object]]) -> None:
     def fail(sink: object, message: str | bytes) -> None:
         raise ZeroDivisionError

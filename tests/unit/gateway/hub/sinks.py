@@ -26,6 +26,9 @@ class Pipe:
         self.bytes += data[: ends[taken - 1] if taken else 0]
         return taken
 
+    def has_room(self) -> bool:
+        return self.room > 0
+
     def close(self, code: int, reason: str) -> None:
         self.closed_with = code
 

@@ -374,3 +374,19 @@ def test_every_subscriber_sees_a_contiguous_run_from_where_it_came(steps: list[t
         assert subscriber.state is State.LIVE
         start = int(pipe.lines[0]["position"].rpartition("-")[2]) if since is None else since.offset
         assert pipe.data == list(range(start + 1, len(world.log) + 1))
+
+
+def test_the_log_is_not_read_for_a_connection_without_room() -> None:
+    world = World(count=2)
+    for number in range(10):
+        world.publish(number)
+    subscriber, pipe = world.subscribe(START, room=1)  # takes where it stands, and nothing more
+    world.settle()
+    assert subscriber.state is State.FULL
+    assert world.replaying == []
+    assert pipe.data == []
+    pipe.room = 100
+    subscriber.drained()
+    assert len(world.replaying) == 1
+    world.settle()
+    assert pipe.data == list(range(10))
