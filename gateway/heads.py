@@ -21,6 +21,15 @@ log = structlog.get_logger()
 
 TOGETHER_SECONDS: Final = 0.02
 """Between two looks that the store asks for."""
+LOCAL_SECONDS: Final = 0.1
+"""Between two looks at a log on this machine, where one that finds nothing costs next to nothing."""
+REMOTE_SECONDS: Final = 0.5
+"""Between two looks at a log on a server, which is asked by every node; at most 1 (invariant 5)."""
+
+
+def pause_between(store_url: str, asked: float) -> float:
+    """Seconds between two looks at a store: `asked`, or what suits it if that is 0."""
+    return asked or (REMOTE_SECONDS if store_url.startswith("mongodb") else LOCAL_SECONDS)
 
 
 class Heads:

@@ -23,7 +23,7 @@ from gateway.deadlines import Deadlines
 from gateway.edge.server import Edge
 from gateway.fanout import Fanout
 from gateway.feeds import open_feed
-from gateway.heads import Heads
+from gateway.heads import Heads, pause_between
 from gateway.membership import OFF, Membership
 from gateway.mesh.frames import Frame
 from gateway.registrar import Registrar
@@ -83,7 +83,8 @@ class Log(Chores):
         """Begin to look for news, and to keep the log within bounds."""
         node, settings = self._node, self._node.settings
         store, hub = node.store, node.subscriptions.hub
-        heads = Heads(store, hub, pause=settings.heads_seconds, sweep=settings.sweep_seconds)
+        pause = pause_between(store.url, settings.heads_seconds)
+        heads = Heads(store, hub, pause=pause, sweep=settings.sweep_seconds)
         if settings.mesh == OFF:
             self.begin(("changes", heads.listen()))
         self.begin(

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.edge.settings import EdgeSettings
+from gateway.edge.settings import EdgeSettings, not_negative
 from skyhooks.channel import TASK_RETENTION
 from skyhooks.errors import Refused
 from skyhooks.registry import hook_url
@@ -156,7 +156,12 @@ class NodeSettings(EdgeSettings):
         30.0, positive(float), "how long a channel is served after its last subscriber has left"
     )
     lease_seconds = Setting(10.0, positive(float), "how long a node counts as alive after its last sign of life")
-    heads_seconds = Setting(0.1, positive(float), "pause between two looks at what other nodes have appended")
+    heads_seconds = Setting(
+        0.0,
+        not_negative,
+        "pause between two looks at what other nodes have appended; 0 takes 0.1 seconds, and 0.5 on MongoDB, whose "
+        "primary every node asks",
+    )
     sweep_seconds = Setting(60.0, positive(float), "pause between two comparisons of every served channel with the log")
     trim_seconds = Setting(60.0, positive(float), "pause between two rounds of retention")
     batch_count = Setting(256, positive(int), "publications in one commit")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.heads import Heads
+from gateway.heads import Heads, pause_between
 from gateway.hub.encoding import STREAM
 from gateway.subscriptions import Subscriptions
 from skyhooks.store.threaded import ThreadedStore
@@ -68,3 +68,18 @@ async def test_the_sweep_finds_what_the_query_for_news_has_missed(monkeypatch: p
     async with watched(store, sweep=0.05) as pipe:
         store.append([draft("a")])
         await until(lambda: pipe.data == [1])
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "pause"),
+    [
+        ("memory://", 0.0, 0.1),
+        ("sqlite:///s.db", 0.0, 0.1),
+        ("mongodb://h/d", 0.0, 0.5),
+        ("mongodb+srv://h/d", 0.0, 0.5),
+        ("mongodb://h/d", 0.05, 0.05),
+        ("sqlite:///s.db", 7.0, 7.0),
+    ],
+)
+def test_how_often_a_node_looks_depends_on_what_that_costs(url: str, asked: float, pause: float) -> None:
+    assert pause_between(url, asked) == pause
