@@ -70,14 +70,24 @@ class Registrar:
                 await asyncio.wait_for(self._wake.wait(), self._ttl / 3)
 
     async def withdraw(self) -> None:
-        """Take this node out of the registry. Without its lease its hooks count no more, so they go as time allows."""
+        """Take this node out of the registry, within `WITHDRAW_SECONDS`: subscribers wait to be sent elsewhere.
+
+        What a slow store does not take in that time ends by itself when the lease does.
+        """
+        leaving = asyncio.create_task(self._withdraw(), name="withdrawal")
+        done, _ = await asyncio.wait({leaving}, timeout=WITHDRAW_SECONDS)
+        if not done:
+            leaving.cancel()
+            log.warning("withdrawal_incomplete", node=self._node_id, error="no answer in time")
+
+    async def _withdraw(self) -> None:
+        """Without its lease the node's hooks count no more, so it goes first."""
         try:
             if self._lease is not None:
                 await self._store.release(self._lease.name, self._lease.holder, self._lease.term)
-            async with asyncio.timeout(WITHDRAW_SECONDS):
-                for hook in self._hooks.values():
-                    await self._store.remove_hook(hook.id)
-        except (StoreError, TimeoutError) as error:
+            for hook in self._hooks.values():
+                await self._store.remove_hook(hook.id)
+        except StoreError as error:
             log.warning("withdrawal_incomplete", node=self._node_id, error=str(error))
 
     async def _renew(self) -> None:

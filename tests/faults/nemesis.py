@@ -17,6 +17,9 @@ from tests.faults.network import ANY, Way
 from tests.faults.parts import Part
 
 Fault = Callable[[], Awaitable[None]]
+STOP_SECONDS: Final = 20.0
+"""Time that a gateway has to stop: its subscribers have five seconds to go, its connections five more, and a slow store
+five for each of its answers."""
 ARMED_SECONDS: Final = 6.0
 """For how long a crash point stays armed that nobody comes to."""
 POINTS: Final = {"gateway": GATEWAY_POINTS, "leader": LEADER_POINTS, "worker": WORKER_POINTS}
@@ -171,12 +174,12 @@ class Nemesis:
     async def _stop(self, part: Part) -> None:
         self._note("stop gateway", part=part.name)
         part.send(signal.SIGTERM)
-        for _ in range(200):
+        for _ in range(int(STOP_SECONDS / 0.05)):
             if not part.alive:
                 break
             await asyncio.sleep(0.05)
         else:
-            raise AssertionError(f"{part.name} does not stop within 10 s of SIGTERM; see {part.log}")
+            raise AssertionError(f"{part.name} does not stop within {STOP_SECONDS:g} s of SIGTERM; see {part.log}")
         await self._again(part)
 
     async def _reload(self, part: Part) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -91,3 +92,17 @@ async def test_a_node_that_withdraws_is_gone_at_once(bench: Bench) -> None:
     await bench.registrar.withdraw()
     assert bench.registry.nodes() == []
     assert bench.registry.list() == []
+
+
+async def test_a_store_that_does_not_answer_does_not_keep_a_node_that_leaves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await until(bench.registry.nodes)
+    answers = threading.Event()
+    monkeypatch.setattr(bench.store, "release", lambda *_: answers.wait(20))
+    monkeypatch.setattr("gateway.registrar.WITHDRAW_SECONDS", 0.1)
+    try:
+        async with asyncio.timeout(10):
+            await bench.registrar.withdraw()
+    finally:
+        answers.set()
