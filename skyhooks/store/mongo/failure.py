@@ -20,6 +20,9 @@ from pymongo.errors import (
 from skyhooks.errors import StoreError, StoreUnavailable, StoreUnusable
 
 DUPLICATE_KEY: Final = 11000
+_STARTING: Final = "Sessions are not supported"
+"""What the driver makes of a server that has not read its replica set's configuration yet: its greeting (`hello`)
+has no ``logicalSessionTimeoutMinutes``. All versions that we work with have sessions."""
 _CREDENTIALS: Final = frozenset({11, 18, 8000})
 _UNAUTHORIZED: Final = 13
 _OTHER_INDEXES: Final = frozenset({67, 85, 86})
@@ -41,6 +44,8 @@ def mongo_failure(place: str, error: PyMongoError) -> StoreError | None:
     if isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailable(f"{place} has no primary that can be reached: {_hint(str(error))}")
     if isinstance(error, ConfigurationError):
+        if _STARTING in str(error):
+            return StoreUnavailable(f"{place} has a member that has only just started: {error}")
         return StoreUnusable(f"{place} cannot be used with this URL: {error}")
     if isinstance(error, DocumentTooLarge):
         return None

@@ -43,6 +43,7 @@ def bulk(*errors: dict[str, Any], concern: dict[str, Any] | None = None) -> Bulk
         OperationFailure("shutting down", 91),
         OperationFailure("disk full", 14031),
         InvalidOperation("Cannot use MongoClient after close"),
+        ConfigurationError("Sessions are not supported by this MongoDB deployment"),
         bulk(FULL),
         bulk(concern=WAITED),
         bulk(DUPLICATE),
