@@ -125,6 +125,11 @@ class Node(Service):
         names = dict.fromkeys((NUMBERS, *settings.durable, *(namespace_of(name) for name, _ in _bridges(settings))))
         if settings.coordinator == PEER and not settings.store.startswith("memory:"):
             raise SettingsError(f"with coordinator peer the store is memory://; got {settings.store.partition(':')[0]}")
+        if settings.leader_lease_seconds < 2 * settings.heartbeat_seconds:
+            raise SettingsError(
+                "a leader renews its lease once a heartbeat and may miss one: leader_lease_seconds is at least twice "
+                f"heartbeat_seconds; got {settings.leader_lease_seconds:g} and {settings.heartbeat_seconds:g}"
+            )
         self.namespaces = (*DEFAULT_NAMESPACES, *(Namespace(name=name, durable=True) for name in names))
         self._compose()
 

@@ -30,6 +30,12 @@ def test_a_node_does_not_start_without_secret_unless_it_is_open() -> None:
         Node(NodeSettings(store="memory://"))
 
 
+def test_a_leader_may_miss_a_heartbeat() -> None:
+    with pytest.raises(SettingsError, match=r"at least twice heartbeat_seconds; got 1.9 and 1$"):
+        Node(NodeSettings(store="memory://", open=True, leader_lease_seconds=1.9))
+    Node(NodeSettings(store="memory://", open=True, leader_lease_seconds=2.0))
+
+
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_node_listens_on_loopback_only(is_open: bool) -> None:
     with pytest.raises(SettingsError, match="loopback"):
