@@ -15,7 +15,7 @@ from skyhooks.store.base import Deadline
 from tests.unit.gateway.nodes import call, running, stream
 from tests.unit.gateway.stores import until
 
-QUICK = {"heartbeat_seconds": 0.05, "leader_lease_seconds": 0.5, "rpc_seconds": 1.0, "announce": False}
+QUICK = {"heartbeat_seconds": 0.05, "leader_lease_seconds": 2.0, "rpc_seconds": 2.0, "announce": False}
 
 
 @asynccontextmanager
